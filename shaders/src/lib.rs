@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The WGSL kernels, and what turns one into text that wgpu accepts. Knows naga, not wgpu.
+//!
+//! Each file of `wgsl/` is one [`Kernel`] constant here ([`ALL`] lists them). A [`Variant`] says how it is
+//! specialised; [`Kernel::compose`] makes the text and [`Kernel::interface`] what that text asks of its caller.
+
+mod compose;
+mod lint;
+mod reflect;
+mod variant;
+
+pub use compose::ComposeError;
+pub use lint::{Budget, lint};
+pub use reflect::{Access, Binding, Field, Interface};
+pub use variant::{Elem, Variant};
+
+/// One kernel: one file of `wgsl/`, with the entry point `main`.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The file's stem.
+    pub name: &'static str,
+    pub(crate) body: &'static str,
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kernel {}
+
+impl std::hash::Hash for Kernel {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
