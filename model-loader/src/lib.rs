@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Files of a model -> named host tensors, typed configs, token ids and clean prompts. Knows no GPU.
+//!
+//! ```no_run
+//! use kinora_model_loader::{Checkpoint, ModelFolder, Tokenizer, config::WanTransformerConfig, prompt};
+//!
+//! # fn main() -> Result<(), kinora_model_loader::LoadError> {
+//! let folder = ModelFolder::open("Wan2.1-T2V-1.3B-Diffusers")?;
+//! let index = folder.index()?;
+//! let config = WanTransformerConfig::load(&folder, "transformer")?;
+//! let weights = Checkpoint::open(&folder, "transformer")?;
+//! let bias = weights.tensor_shaped("proj_out.bias", &[config.out_channels * 4])?.to_f32();
+//! let ids = Tokenizer::open(&folder)?.encode(&prompt::clean("a  red fox"), 512)?.ids;
+//! # Ok(())
+//! # }
+//! ```
+
+mod bytes;
+mod checkpoint;
+pub mod config;
+mod dtype;
+mod error;
+mod folder;
+mod index;
+pub mod prompt;
+mod safetensors;
+mod tensor;
+mod tokenizer;
+
+pub use bytes::Bytes;
+pub use checkpoint::Checkpoint;
+pub use dtype::DType;
+pub use error::LoadError;
+pub use folder::ModelFolder;
+pub use index::{ComponentClass, ModelIndex};
+pub use tensor::HostTensor;
+pub use tokenizer::{Encoding, Tokenizer};
+
+/// What every fallible function of this crate returns.
+pub type Result<T> = std::result::Result<T, LoadError>;

@@ -1,0 +1,240 @@
+//! The weights of one component: one safetensors file, or several with an index.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::safetensors::{Entry, read_header};
+use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result};
+
+/// Where diffusers and transformers put the weights of a component, in the order in which they look.
+const NAMES: [&str; 4] = [
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "model.safetensors",
+    "model.safetensors.index.json",
+];
+const INDEX_SUFFIX: &str = ".index.json";
+
+/// The named tensors of a component. Opening one reads and checks the headers only.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The single file, or the index of several: what messages about the whole name.
+    file: String,
+    shards: Vec<Shard>,
+    tensors: BTreeMap<String, Located>,
+}
+
+#[derive(Clone, Debug)]
+struct Shard {
+    file: String,
+    bytes: Bytes,
+}
+
+#[derive(Clone, Debug)]
+struct Located {
+    shard: usize,
+    entry: Entry,
+}
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// The weights of `component`, such as `transformer`.
+    ///
+    /// # Errors
+    /// When there are none, or a file of them is absent or not sound.
+    pub fn open(folder: &ModelFolder, component: &str) -> Result<Self> {
+        let file = find(folder, component)?;
+        let bytes = folder.read(&file)?;
+        if file.ends_with(INDEX_SUFFIX) {
+            return Self::from_index(folder, component, file, &bytes);
+        }
+        Self::from_bytes(&file, bytes)
+    }
+
+    /// The tensors of the single file at `path`.
+    ///
+    /// # Errors
+    /// When it is absent or not sound.
+    pub fn open_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Self::from_bytes(&path.display().to_string(), ModelFolder::open(parent)?.read(&name)?)
+    }
+
+    /// The tensors of one safetensors file in memory; messages call it `file`.
+    ///
+    /// # Errors
+    /// When it is not sound.
+    pub fn from_bytes(file: &str, bytes: Bytes) -> Result<Self> {
+        let mut checkpoint = Self { file: file.to_owned(), shards: Vec::new(), tensors: BTreeMap::new() };
+        checkpoint.add_shard(file.to_owned(), bytes)?;
+        Ok(checkpoint)
+    }
+
+    fn from_index(folder: &ModelFolder, component: &str, file: String, bytes: &[u8]) -> Result<Self> {
+        let ShardIndex { weight_map } = serde_json::from_slice(bytes)
+            .map_err(|error| LoadError::BadJson { file: file.clone(), reason: error.to_string() })?;
+        let mut checkpoint = Self { file: file.clone(), shards: Vec::new(), tensors: BTreeMap::new() };
+        for name in weight_map.values().collect::<BTreeSet<_>>() {
+            if name.is_empty() || name.contains(['/', '\\', ':']) || name == "." || name == ".." {
+                return Err(LoadError::OutsideFolder { file, path: name.clone() });
+            }
+            let path = format!("{component}/{name}");
+            let Some(bytes) = folder.read_optional(&path)? else {
+                return Err(LoadError::MissingShard {
+                    index: file,
+                    shard: path,
+                    location: folder.location(),
+                });
+            };
+            checkpoint.add_shard(path, bytes)?;
+        }
+        for (tensor, shard) in weight_map {
+            let shard = format!("{component}/{shard}");
+            let located = checkpoint.tensors.get(&tensor);
+            if located.is_none_or(|located| checkpoint.shards[located.shard].file != shard) {
+                return Err(LoadError::NotInShard { index: file, tensor, shard });
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    fn add_shard(&mut self, file: String, bytes: Bytes) -> Result<()> {
+        let shard = self.shards.len();
+        for entry in read_header(&file, &bytes)? {
+            let name = entry.name.clone();
+            if let Some(earlier) = self.tensors.insert(name.clone(), Located { shard, entry }) {
+                let reason = format!("`{}` holds it as well", self.shards[earlier.shard].file);
+                return Err(LoadError::BadTensor { file, tensor: name, reason });
+            }
+        }
+        self.shards.push(Shard { file, bytes });
+        Ok(())
+    }
+
+    /// The file, or the index of several, for messages.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The tensor `name`, without copying it.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it is stored in a type that is not supported.
+    pub fn tensor(&self, name: &str) -> Result<HostTensor> {
+        let located = self.locate(name)?;
+        let Shard { file, bytes } = &self.shards[located.shard];
+        let dtype = located.entry.dtype.clone().map_err(|dtype| LoadError::UnsupportedDType {
+            file: file.clone(),
+            tensor: name.to_owned(),
+            dtype,
+        })?;
+        let bytes = bytes.slice(located.entry.range.clone());
+        Ok(HostTensor { name: name.to_owned(), dtype, shape: located.entry.shape.clone(), bytes })
+    }
+
+    /// The tensor `name`, which must have the shape `expected`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`], and when the shape is another.
+    pub fn tensor_shaped(&self, name: &str, expected: &[usize]) -> Result<HostTensor> {
+        let located = self.locate(name)?;
+        if located.entry.shape != expected {
+            return Err(LoadError::WrongShape {
+                file: self.shards[located.shard].file.clone(),
+                tensor: name.to_owned(),
+                got: located.entry.shape.clone(),
+                expected: expected.to_vec(),
+            });
+        }
+        self.tensor(name)
+    }
+
+    fn locate(&self, name: &str) -> Result<&Located> {
+        self.tensors.get(name).ok_or_else(|| LoadError::MissingTensor {
+            file: self.file.clone(),
+            tensor: name.to_owned(),
+            closest: self.closest(name),
+        })
+    }
+
+    /// The name that shares most with `name` at both ends, if it shares at least half.
+    fn closest(&self, name: &str) -> Option<String> {
+        let shared = |other: &str| {
+            let most = name.len().min(other.len());
+            let front = name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+            let back = name.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
+            (front + back).min(most)
+        };
+        let (score, best) =
+            self.tensors.keys().map(|other| (shared(other), other)).max_by_key(|(s, _)| *s)?;
+        (score * 2 >= name.len()).then(|| best.clone())
+    }
+
+    /// Whether there is a tensor `name`.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The shape of the tensor `name`, if there is one.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|located| located.entry.shape.as_slice())
+    }
+
+    /// How many elements all tensors have together, those of types that are not read included.
+    #[must_use]
+    pub fn total_parameters(&self) -> usize {
+        self.tensors.values().fold(0, |sum, located| sum.saturating_add(located.entry.elements))
+    }
+
+    /// How many elements are stored in each of the supported types.
+    #[must_use]
+    pub fn dtypes(&self) -> BTreeMap<DType, usize> {
+        let mut counts = BTreeMap::new();
+        for Located { entry, .. } in self.tensors.values() {
+            if let Ok(dtype) = entry.dtype {
+                *counts.entry(dtype).or_default() += entry.elements;
+            }
+        }
+        counts
+    }
+
+    /// How many bytes all tensors take together.
+    #[must_use]
+    pub fn bytes_total(&self) -> usize {
+        self.tensors.values().map(|located| located.entry.range.len()).sum()
+    }
+}
+
+/// The path of the component's weights or of their index.
+fn find(folder: &ModelFolder, component: &str) -> Result<String> {
+    let files = folder.file_names(component);
+    if let Some(name) = NAMES.iter().find(|name| files.iter().any(|file| file == *name)) {
+        return Ok(format!("{component}/{name}"));
+    }
+    // A single file of another name, such as model.fp16.safetensors, is clear enough.
+    let mut others = files.iter().filter(|file| file.ends_with(".safetensors"));
+    if let (Some(only), None) = (others.next(), others.next()) {
+        return Ok(format!("{component}/{only}"));
+    }
+    let found = if files.is_empty() { "nothing".to_owned() } else { files.join(", ") };
+    Err(LoadError::NoWeights { component: component.to_owned(), location: folder.location(), found })
+}

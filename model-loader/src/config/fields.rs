@@ -1,0 +1,157 @@
+//! Takes the keys of a JSON object one by one; what is left at the end was not understood.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{LoadError, ModelFolder, Result};
+
+/// The keys of one config file that have not been taken yet.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    file: String,
+    map: Map<String, Value>,
+}
+
+/// A type that a config value can have.
+pub(crate) trait FieldType: DeserializeOwned {
+    /// How messages call it.
+    const EXPECTED: &'static str;
+}
+
+macro_rules! field_types {
+    ($($type:ty => $expected:literal),* $(,)?) => {
+        $(impl FieldType for $type { const EXPECTED: &'static str = $expected; })*
+    };
+}
+
+field_types! {
+    bool => "true or false",
+    usize => "a whole number that is not negative",
+    f64 => "a number",
+    String => "a string",
+    Vec<bool> => "a list of true and false",
+    Vec<usize> => "a list of whole numbers that are not negative",
+    Vec<f64> => "a list of numbers",
+    [usize; 3] => "three whole numbers that are not negative",
+}
+
+impl Fields {
+    /// The object in the file `file`, which is an object or an error.
+    pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Self> {
+        let bad = |reason: String| LoadError::BadJson { file: file.to_owned(), reason };
+        match serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))? {
+            Value::Object(map) => Ok(Self { file: file.to_owned(), map }),
+            other => Err(bad(format!("it is {}, expected an object", shorten(&other)))),
+        }
+    }
+
+    /// The object in the file at `path` of `folder`.
+    pub(crate) fn load(folder: &ModelFolder, path: &str) -> Result<Self> {
+        Self::parse(path, &folder.read(path)?)
+    }
+
+    /// The raw value of `key`, if it is there.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+        self.map.remove(key)
+    }
+
+    /// The value of `key`, which must be there.
+    pub(crate) fn required<T: FieldType>(&mut self, key: &str) -> Result<T> {
+        match self.take(key) {
+            Some(value) => self.convert(key, value),
+            None => Err(LoadError::MissingKey {
+                file: self.file.clone(),
+                key: key.to_owned(),
+                expected: T::EXPECTED.to_owned(),
+            }),
+        }
+    }
+
+    /// The value of `key`, or `default` when it is absent.
+    pub(crate) fn or<T: FieldType>(&mut self, key: &str, default: T) -> Result<T> {
+        self.take(key).map_or(Ok(default), |value| self.convert(key, value))
+    }
+
+    /// The value of `key`, or `None` when it is absent or null.
+    pub(crate) fn optional<T: FieldType>(&mut self, key: &str) -> Result<Option<T>> {
+        match self.take(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => self.convert(key, value).map(Some),
+        }
+    }
+
+    /// Refuses every value of `key` but `supported`; an absent key has the library's default `default`.
+    pub(crate) fn only<T: Into<Value>>(&mut self, key: &str, default: T, supported: T) -> Result<()> {
+        let value = self.take(key).unwrap_or_else(|| default.into());
+        let supported = supported.into();
+        // 1 and 1.0 are the same value.
+        let same = value == supported || (value.is_number() && value.as_f64() == supported.as_f64());
+        if same {
+            return Ok(());
+        }
+        Err(self.unsupported(key, value, &supported.to_string()))
+    }
+
+    /// Refuses every value of `key` that says something: only null, false and empty ones pass.
+    pub(crate) fn absent(&mut self, key: &str) -> Result<()> {
+        match self.take(key) {
+            Some(value) if !says_nothing(&value) => Err(self.unsupported(key, value, "null")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses the keys that are left, except the `harmless` ones, those that start with `_`, and empty ones.
+    pub(crate) fn finish(self, harmless: &[&str]) -> Result<()> {
+        let unknown = self.map.into_iter().find(|(key, value)| {
+            !key.starts_with('_') && !harmless.contains(&key.as_str()) && !says_nothing(value)
+        });
+        match unknown {
+            Some((key, value)) => Err(LoadError::UnknownKey { file: self.file, key, value: shorten(&value) }),
+            None => Ok(()),
+        }
+    }
+
+    /// The error for a value that is of the wrong type or out of range.
+    pub(crate) fn bad(&self, key: &str, value: &Value, expected: &str) -> LoadError {
+        LoadError::BadValue {
+            file: self.file.clone(),
+            key: key.to_owned(),
+            value: shorten(value),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// The error for a value whose meaning is not implemented; `supported` says which is.
+    pub(crate) fn unsupported(&self, key: &str, value: impl Into<Value>, supported: &str) -> LoadError {
+        LoadError::UnsupportedValue {
+            file: self.file.clone(),
+            key: key.to_owned(),
+            value: shorten(&value.into()),
+            supported: format!("supported: {supported}"),
+        }
+    }
+
+    fn convert<T: FieldType>(&self, key: &str, value: Value) -> Result<T> {
+        T::deserialize(&value).map_err(|_| self.bad(key, &value, T::EXPECTED))
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+/// A value as JSON, cut so that a message stays readable.
+fn shorten(value: &Value) -> String {
+    const MOST: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("{}...", &text[..cut]),
+        None => text,
+    }
+}

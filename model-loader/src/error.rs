@@ -1,0 +1,298 @@
+//! What can be wrong with a model's files. Every message names the file and the thing in it.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why a model, or a part of one, could not be read. [`LoadError::hint`] says what to do about it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The path given as a model is not a folder.
+    #[error("`{path}` is not a model folder: {reason}")]
+    NotAFolder {
+        /// The path as it was given.
+        path: String,
+        /// What it is instead.
+        reason: String,
+    },
+    /// A file that the model needs is absent.
+    #[error("`{file}` is missing from the model folder `{location}`")]
+    MissingFile {
+        /// The path inside the folder.
+        file: String,
+        /// The folder.
+        location: String,
+    },
+    /// The system could not read a file.
+    #[error("cannot read `{file}` in `{location}`: {source}")]
+    Read {
+        /// The path inside the folder.
+        file: String,
+        /// The folder.
+        location: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name from inside a file leads out of the model folder.
+    #[error("`{file}` names the file `{path}`, which is not inside the model folder")]
+    OutsideFolder {
+        /// The file that holds the name.
+        file: String,
+        /// The name.
+        path: String,
+    },
+    /// A file is not JSON, or not the kind of JSON it must be.
+    #[error("`{file}` is not valid: {reason}")]
+    BadJson {
+        /// The path inside the folder.
+        file: String,
+        /// What was expected, and where.
+        reason: String,
+    },
+    /// The pipeline is one that is not implemented.
+    #[error("`{file}` asks for the pipeline `{class}`, which is not supported (supported: {supported})")]
+    UnsupportedPipeline {
+        /// The index file.
+        file: String,
+        /// The pipeline's class.
+        class: String,
+        /// The classes that are supported.
+        supported: String,
+    },
+    /// A component is of a class that is not implemented.
+    #[error(
+        "`{file}` gives `{component}` the class `{class}`, which is not supported (supported: {supported})"
+    )]
+    UnsupportedComponent {
+        /// The index file.
+        file: String,
+        /// The component's name.
+        component: String,
+        /// Its class, or `null`.
+        class: String,
+        /// The classes that are supported.
+        supported: String,
+    },
+    /// A key that must be there is absent.
+    #[error("`{file}` lacks the key `{key}` ({expected})")]
+    MissingKey {
+        /// The config file.
+        file: String,
+        /// The absent key.
+        key: String,
+        /// What its value would be.
+        expected: String,
+    },
+    /// A value is of the wrong type or out of range.
+    #[error("`{file}`: `{key}` is {value}, expected {expected}")]
+    BadValue {
+        /// The config file.
+        file: String,
+        /// The key.
+        key: String,
+        /// The value as JSON, shortened.
+        value: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// A value has a meaning that is not implemented.
+    #[error("`{file}`: `{key}` is {value}, which is not supported ({supported})")]
+    UnsupportedValue {
+        /// The config file.
+        file: String,
+        /// The key.
+        key: String,
+        /// The value as JSON, shortened.
+        value: String,
+        /// What is supported.
+        supported: String,
+    },
+    /// A key that this version does not know has a value that may matter.
+    #[error("`{file}`: the key `{key}` is unknown, so its value {value} cannot be honoured")]
+    UnknownKey {
+        /// The config file.
+        file: String,
+        /// The unknown key.
+        key: String,
+        /// The value as JSON, shortened.
+        value: String,
+    },
+    /// A component's folder holds no weights that can be read.
+    #[error("no safetensors weights for `{component}` in `{location}` (found {found})")]
+    NoWeights {
+        /// The component's name.
+        component: String,
+        /// The model folder.
+        location: String,
+        /// What its folder holds.
+        found: String,
+    },
+    /// A safetensors file is cut short or its header is not sound.
+    #[error("`{file}` is not a sound safetensors file: {reason}")]
+    BadWeights {
+        /// The weights file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor's entry in a safetensors header is not sound.
+    #[error("`{file}`: tensor `{tensor}`: {reason}")]
+    BadTensor {
+        /// The weights file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A shard that an index names is absent.
+    #[error("`{index}` names the shard `{shard}`, which is missing from `{location}`")]
+    MissingShard {
+        /// The index file.
+        index: String,
+        /// The absent shard.
+        shard: String,
+        /// The model folder.
+        location: String,
+    },
+    /// An index names a tensor that the shard does not hold.
+    #[error("`{index}` places tensor `{tensor}` in `{shard}`, which does not hold it")]
+    NotInShard {
+        /// The index file.
+        index: String,
+        /// The tensor.
+        tensor: String,
+        /// The shard.
+        shard: String,
+    },
+    /// A tensor that the model needs is in none of the files.
+    #[error("`{file}` lacks the tensor `{tensor}`")]
+    MissingTensor {
+        /// The weights file, or the index of several.
+        file: String,
+        /// The absent tensor.
+        tensor: String,
+        /// The name that looks most like it, if any does.
+        closest: Option<String>,
+    },
+    /// A tensor has another shape than the config implies.
+    #[error("`{file}`: tensor `{tensor}` is {got:?}, expected {expected:?}")]
+    WrongShape {
+        /// The weights file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        got: Vec<usize>,
+        /// The shape it must have.
+        expected: Vec<usize>,
+    },
+    /// A tensor is stored in a type that is not supported.
+    #[error(
+        "`{file}`: tensor `{tensor}` is stored as {dtype}, which is not supported (supported: F32, F16, BF16)"
+    )]
+    UnsupportedDType {
+        /// The weights file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// The type as the file spells it.
+        dtype: String,
+    },
+    /// The tokenizer's `tokenizer.json` is absent.
+    #[error("`{file}` is missing from the model folder `{location}`")]
+    MissingTokenizer {
+        /// The path inside the folder.
+        file: String,
+        /// The model folder.
+        location: String,
+        /// Whether there is a sentencepiece model that it can be made from.
+        has_sentencepiece: bool,
+    },
+    /// The tokenizer could not be built from its file.
+    #[error("`{file}` is not a usable tokenizer: {reason}")]
+    BadTokenizer {
+        /// The tokenizer file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tokenizer failed on a text.
+    #[error("`{file}` cannot encode the prompt: {reason}")]
+    Encode {
+        /// The tokenizer file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl LoadError {
+    /// What the reader can do about it, in one or two sentences without a final period.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotAFolder { .. } => {
+                "give the folder that holds model_index.json, as `save_pretrained` or a download of the whole \
+                 repository makes it"
+            }
+            Self::MissingFile { file, .. } if file == "model_index.json" => {
+                "models are read in the diffusers layout; in a repository with several layouts, take the one \
+                 whose name ends in `-Diffusers`"
+            }
+            Self::MissingFile { .. } | Self::MissingShard { .. } => {
+                "the download may be incomplete; fetch the file again from where the model came from"
+            }
+            Self::Read { .. } => "check that the file is a readable regular file",
+            Self::OutsideFolder { .. } => {
+                "the file is damaged or hostile; fetch it again from a source you trust"
+            }
+            Self::BadJson { .. } => {
+                "the file may be damaged, or a Git LFS pointer instead of the file itself; fetch it again"
+            }
+            Self::UnsupportedPipeline { .. } | Self::UnsupportedComponent { .. } => {
+                "use a model made for one of the supported classes"
+            }
+            Self::MissingKey { .. } | Self::BadValue { .. } => {
+                "compare the file with the one published with the model"
+            }
+            Self::UnsupportedValue { .. } => {
+                "the model needs something that is not implemented; use a model without it"
+            }
+            Self::UnknownKey { .. } => {
+                "a newer version may know the key; remove it from the file if it has no effect"
+            }
+            Self::NoWeights { .. } => {
+                "weights must be *.safetensors; convert pickled weights (*.bin, *.pt) by loading and saving the \
+                 model with diffusers"
+            }
+            Self::BadWeights { .. } | Self::BadTensor { .. } => {
+                "the file may be cut short or damaged; compare its size with the published one and fetch it again"
+            }
+            Self::NotInShard { .. } => {
+                "the index and the shards are not of the same download; fetch them again"
+            }
+            Self::MissingTensor { closest: Some(name), .. } => {
+                return Some(format!(
+                    "the closest name there is `{name}`; the weights may be of another model or layout"
+                ));
+            }
+            Self::MissingTensor { closest: None, .. } => "the weights may be of another model or layout",
+            Self::WrongShape { .. } => "config.json and the weights are not of the same model",
+            Self::UnsupportedDType { .. } => "convert the weights to bfloat16 or float16",
+            Self::MissingTokenizer { file, has_sentencepiece: true, .. } => {
+                return Some(format!(
+                    "the folder holds a sentencepiece model only; make the file with transformers: \
+                     `AutoTokenizer.from_pretrained(\"...\").save_pretrained(\"...\")` and put it at `{file}`"
+                ));
+            }
+            Self::MissingTokenizer { .. } => {
+                "fetch the tokenizer's folder again from where the model came from"
+            }
+            Self::BadTokenizer { .. } => "fetch the file again, or save it anew with transformers",
+            Self::Encode { .. } => "shorten or simplify the prompt",
+        };
+        Some(hint.to_owned())
+    }
+}
