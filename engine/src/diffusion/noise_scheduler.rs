@@ -1,0 +1,144 @@
+//! What every noise scheduler offers: the timesteps for the network and one linear update per step.
+
+use std::fmt::Debug;
+
+use super::scheduler_error::SchedulerError;
+
+/// More steps than this gain nothing: models are trained on as many noise levels.
+pub(super) const MAX_STEPS: usize = 1000;
+
+/// A noise schedule with its solver, for a fixed number of steps.
+///
+/// A scheduler holds no state of the run: everything is a function of the step's index, so a run can be
+/// resumed at any step from its saved state rows.
+pub trait NoiseScheduler: Debug + Send + Sync {
+    /// One value per step, as the network receives it.
+    fn timesteps(&self) -> &[f64];
+
+    /// The noise level before each step and, last, after the final one: one more than there are steps.
+    fn sigmas(&self) -> &[f64];
+
+    /// How many rows of the latents' size the solver works on. Row 0 is the latents; the others are history,
+    /// and must be zero before the first step.
+    fn state_rows(&self) -> usize;
+
+    /// The update of step `step`.
+    ///
+    /// # Panics
+    /// If `step` is not below [`steps`](Self::steps).
+    fn update(&self, step: usize) -> StepUpdate;
+
+    /// The number of steps.
+    fn steps(&self) -> usize {
+        self.timesteps().len()
+    }
+
+    /// What the standard-normal noise is multiplied by to become the first latents.
+    fn init_noise_sigma(&self) -> f64 {
+        1.0
+    }
+}
+
+/// One denoising step as a linear map of the state rows and the (guided) model output:
+/// `new[r] = sum_i state[r][i] * old[i] + output[r] * model_output + noise[r] * fresh_noise`.
+///
+/// All new rows are computed from the old ones. A row without content yet has zero coefficients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepUpdate {
+    /// Weights of the old rows, `[rows][rows]`.
+    pub state: Vec<Vec<f64>>,
+    /// Weights of the model output, `[rows]`.
+    pub output: Vec<f64>,
+    /// Weights of fresh standard-normal noise, `[rows]`; all zero for a solver of an ordinary differential equation.
+    pub noise: Vec<f64>,
+}
+
+impl StepUpdate {
+    /// Number of state rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Whether the step wants fresh noise.
+    #[must_use]
+    pub fn needs_noise(&self) -> bool {
+        self.noise.iter().any(|&weight| weight != 0.0)
+    }
+
+    /// Applies the update to the rows of one element, in double precision. This is the definition that
+    /// executors are tested against, not the way they run.
+    #[must_use]
+    pub fn apply(&self, rows: &[f64], model_output: f64, noise: f64) -> Vec<f64> {
+        let weighted = |weights: &[f64]| -> f64 { weights.iter().zip(rows).map(|(w, x)| w * x).sum() };
+        (0..self.rows())
+            .map(|r| weighted(&self.state[r]) + self.output[r] * model_output + self.noise[r] * noise)
+            .collect()
+    }
+
+    /// Whether every weight is a finite number.
+    pub(super) fn is_finite(&self) -> bool {
+        self.state.iter().flatten().chain(&self.output).chain(&self.noise).all(|weight| weight.is_finite())
+    }
+}
+
+/// Refuses numbers that no flow-matching schedule can be made from.
+pub(super) fn check(steps: usize, shift: f64) -> Result<(), SchedulerError> {
+    if !(1..=MAX_STEPS).contains(&steps) {
+        return Err(SchedulerError::Steps { steps, max: MAX_STEPS });
+    }
+    // Not `<= 0.0`, which NaN would pass.
+    if !(shift > 0.0 && shift.is_finite()) {
+        return Err(SchedulerError::Shift { shift });
+    }
+    Ok(())
+}
+
+/// numpy's `linspace(start, stop, count)`, to the last bit.
+pub(super) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
+    let spacing = (stop - start) / count.saturating_sub(1).max(1) as f64;
+    let mut points: Vec<f64> = (0..count).map(|i| i as f64 * spacing + start).collect();
+    if count > 1 {
+        points[count - 1] = stop;
+    }
+    points
+}
+
+/// Moves a noise level towards 1 for `shift > 1`: the resolution-dependent shift of Stable Diffusion 3
+/// (Esser et al., arXiv:2403.03206, eq. 23).
+pub(super) fn shift_sigma(sigma: f64, shift: f64) -> f64 {
+    shift * sigma / (1.0 + (shift - 1.0) * sigma)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StepUpdate, linspace, shift_sigma};
+
+    #[test]
+    fn linspace_ends_where_it_should() {
+        assert_eq!(linspace(1.0, 0.0, 5), [1.0, 0.75, 0.5, 0.25, 0.0]);
+        assert_eq!(linspace(3.0, 7.0, 1), [3.0]);
+        assert_eq!(linspace(0.0, 0.1, 8)[7], 0.1);
+    }
+
+    #[test]
+    fn shifting_keeps_both_ends_and_one_is_neutral() {
+        for shift in [0.5, 1.0, 3.0, 5.0] {
+            assert_eq!(shift_sigma(0.0, shift), 0.0);
+            assert_eq!(shift_sigma(1.0, shift), 1.0);
+        }
+        assert_eq!(shift_sigma(0.3, 1.0), 0.3);
+        assert_eq!(shift_sigma(0.5, 3.0), 0.75);
+    }
+
+    #[test]
+    fn an_update_reads_only_old_rows() {
+        let swap = StepUpdate {
+            state: vec![vec![0.0, 2.0], vec![1.0, 0.0]],
+            output: vec![10.0, 0.0],
+            noise: vec![0.0, 100.0],
+        };
+        assert_eq!(swap.apply(&[3.0, 5.0], 1.0, 2.0), [20.0, 203.0]);
+        assert!(swap.needs_noise());
+    }
+}

@@ -1,0 +1,48 @@
+//! Why a noise scheduler cannot be built.
+
+use thiserror::Error;
+
+/// Why a noise scheduler cannot be built.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum SchedulerError {
+    /// The number of steps is zero or absurdly high.
+    #[error("the number of steps is {steps}, expected 1 to {max}")]
+    Steps {
+        /// The number that was asked for.
+        steps: usize,
+        /// The largest that is possible.
+        max: usize,
+    },
+    /// The shift is not a positive number.
+    #[error("the flow shift is {shift}, expected a positive number")]
+    Shift {
+        /// The shift that was asked for.
+        shift: f64,
+    },
+    /// The shift pushes noise levels so close together that they are equal in single precision.
+    #[error("a flow shift of {shift} leaves no distance between the noise levels of {steps} steps")]
+    Collapsed {
+        /// The shift that was asked for.
+        shift: f64,
+        /// The number of steps.
+        steps: usize,
+    },
+    /// There is no scheduler of this name.
+    #[error("no scheduler is called `{name}`, expected `euler` or `unipc`")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The configuration asks for something that is not implemented.
+    #[error("{scheduler}: `{field}` is {value}, expected {expected}")]
+    Unsupported {
+        /// The scheduler's name in the configuration file.
+        scheduler: &'static str,
+        /// The name of the field in the configuration file.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+}
