@@ -1,0 +1,300 @@
+//! Matrix products on the CPU: rows read in place, weights packed in panels, epilogue applied while sums are hot.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::pack::{AlignedBuffer, Format, PackedWeight};
+use super::simd::{Simd, Work};
+
+mod epilogue;
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use epilogue::{Epilogue, Residual, View, ViewMut};
+pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
+
+/// Columns of a task, at most.
+const TASK_COLUMNS: usize = 256;
+/// Rows of a task, at most.
+const TASK_ROWS: usize = 192;
+/// Weights of a task's columns that are used before going on along k, so that they stay in the second-level cache.
+const BLOCK_WEIGHTS: usize = 128 * 1024;
+/// Multiplications below which threads cost more than they save.
+pub(crate) const SERIAL_WORK: usize = 200_000;
+
+/// out[m, n] = epilogue(sum over k of a[m, k] * weight[n, k]) for `rows` rows.
+pub(crate) fn matmul(a: View<'_>, rows: usize, weight: &PackedWeight, epilogue: &Epilogue<'_>, out: ViewMut<'_>) {
+    a.check("a", rows, weight.k());
+    epilogue.check(rows, weight.n());
+    product(&Matrix { view: a, rows, k: weight.k() }, weight, epilogue, rows, out);
+}
+
+/// The left operand of a product: rows made of pieces of memory, read where they lie.
+///
+/// # Safety
+/// `fill` pushes only pointers valid, while `self` is borrowed, for reading a piece.
+pub(crate) unsafe trait Rows: Sync {
+    /// Number of rows.
+    fn count(&self) -> usize;
+    /// Pieces of memory that make up a row.
+    fn segments(&self) -> usize;
+    /// Values of each.
+    fn segment_len(&self) -> usize;
+    /// Appends [pieces, `tile_rows`] pointers for the given segments of `count` rows from `first` on; past `count` the
+    /// last row is repeated. A segment may be given as several pieces of equal length: returns how many, for all segments.
+    fn fill(
+        &self,
+        first: usize,
+        count: usize,
+        segments: Range<usize>,
+        tile_rows: usize,
+        table: &mut Vec<*const f32>,
+    ) -> usize;
+    /// The output row that a row's sums belong to; different for different rows.
+    fn output_row(&self, row: usize) -> usize {
+        row
+    }
+}
+
+/// Rows of a matrix: one segment each.
+struct Matrix<'a> {
+    view: View<'a>,
+    rows: usize,
+    k: usize,
+}
+
+// SAFETY: `matmul` checked that `rows` rows of k values lie inside the slice, and `fill` names no other rows.
+unsafe impl Rows for Matrix<'_> {
+    fn count(&self) -> usize {
+        self.rows
+    }
+
+    fn segments(&self) -> usize {
+        1
+    }
+
+    fn segment_len(&self) -> usize {
+        self.k
+    }
+
+    fn fill(
+        &self,
+        first: usize,
+        count: usize,
+        _: Range<usize>,
+        tile_rows: usize,
+        table: &mut Vec<*const f32>,
+    ) -> usize {
+        let row = |i: usize| &self.view.data[self.view.offset + (first + i.min(count - 1)) * self.view.row_stride..];
+        table.extend((0..tile_rows).map(|i| row(i).as_ptr()));
+        1
+    }
+}
+
+/// A range of k that is summed in one go.
+struct Block {
+    /// Segments taken.
+    segments: Range<usize>,
+    /// Where in each segment to begin.
+    start: usize,
+    /// Values of each segment.
+    len: usize,
+    /// The index in k of the first value.
+    k: usize,
+}
+
+/// Cuts k into blocks of about `limit` values: whole segments, or parts of one.
+fn blocks(segments: usize, segment_len: usize, limit: usize) -> Vec<Block> {
+    if segments * segment_len <= limit {
+        return vec![Block { segments: 0..segments, start: 0, len: segment_len, k: 0 }];
+    }
+    if segment_len <= limit {
+        let count = segments.div_ceil(limit / segment_len);
+        let size = segments.div_ceil(count);
+        return (0..segments)
+            .step_by(size)
+            .map(|first| Block {
+                segments: first..segments.min(first + size),
+                start: 0,
+                len: segment_len,
+                k: first * segment_len,
+            })
+            .collect();
+    }
+    let size = segment_len.div_ceil(segment_len.div_ceil(limit)).next_multiple_of(4);
+    let starts = (0..segment_len).step_by(size);
+    (0..segments)
+        .flat_map(|segment| {
+            starts.clone().map(move |start| Block {
+                segments: segment..segment + 1,
+                start,
+                len: size.min(segment_len - start),
+                k: segment * segment_len + start,
+            })
+        })
+        .collect()
+}
+
+/// Output memory that tasks write disjoint parts of.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(pub(crate) *mut f32);
+
+// SAFETY: tasks write disjoint rows and columns, as `product` cuts them.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+thread_local! {
+    /// Sums, reused from task to task.
+    static SUMS: RefCell<AlignedBuffer> = RefCell::default();
+}
+
+/// Computes all rows of `a` times `weight` into `output_rows` rows of `out`, of which `a` names the ones written.
+pub(crate) fn product<A: Rows>(
+    a: &A,
+    weight: &PackedWeight,
+    epilogue: &Epilogue<'_>,
+    output_rows: usize,
+    out: ViewMut<'_>,
+) {
+    assert_eq!(a.segments() * a.segment_len(), weight.k(), "product: k of both operands");
+    epilogue.check(output_rows, weight.n());
+    out.check("out", output_rows, weight.n());
+    let (rows, n) = (a.count(), weight.n());
+    if rows == 0 || n == 0 {
+        return;
+    }
+    let isa = weight.isa();
+    let work = rows.saturating_mul(n).saturating_mul(weight.k());
+    let threads = if work <= SERIAL_WORK { 1 } else { rayon::current_num_threads() };
+    let cut = Cut::new(rows, n, isa.rows(), isa.columns(), threads);
+    let limit = BLOCK_WEIGHTS / cut.columns.min(n.next_multiple_of(isa.columns()));
+    let blocks = blocks(a.segments(), a.segment_len(), limit);
+    let base = Shared(out.data[out.offset..].as_mut_ptr());
+    let row_stride = out.row_stride;
+    let run = |task: usize| {
+        let (rows, columns) = cut.task(task);
+        let task = Task { a, weight, epilogue, blocks: &blocks, rows, columns, out: base, row_stride, output_rows };
+        SUMS.with_borrow_mut(|buffer| match weight.format() {
+            Format::F32 => isa.dispatch(Typed::<_, f32> { task, panels: weight.panels(), buffer }),
+            Format::F16 => isa.dispatch(Typed::<_, F16Bits> { task, panels: weight.panels(), buffer }),
+            Format::Bf16 => isa.dispatch(Typed::<_, Bf16Bits> { task, panels: weight.panels(), buffer }),
+        });
+    };
+    if threads == 1 {
+        (0..cut.count()).for_each(run);
+    } else {
+        (0..cut.count()).into_par_iter().with_max_len(1).for_each(run);
+    }
+}
+
+/// How the output is cut into tasks.
+struct Cut {
+    rows: usize,
+    columns: usize,
+    all_rows: usize,
+    all_columns: usize,
+}
+
+impl Cut {
+    /// Tasks of whole tiles, a few for each thread where there is work enough.
+    fn new(all_rows: usize, all_columns: usize, tile_rows: usize, tile_columns: usize, threads: usize) -> Self {
+        let wanted = if threads == 1 { 1 } else { 4 * threads };
+        let mut columns = all_columns.next_multiple_of(tile_columns).min(TASK_COLUMNS);
+        let by_columns = all_columns.div_ceil(columns);
+        let strips = all_rows.div_ceil(tile_rows);
+        let strips_each = (strips * by_columns).div_ceil(wanted).min(TASK_ROWS / tile_rows).max(1);
+        if strips * by_columns < wanted {
+            // Few rows: narrower tasks instead.
+            let panels = all_columns.div_ceil(tile_columns);
+            columns = (panels * strips).div_ceil(wanted).max(1).min(columns / tile_columns) * tile_columns;
+        }
+        Self { rows: strips_each * tile_rows, columns, all_rows, all_columns }
+    }
+
+    /// Number of tasks.
+    fn count(&self) -> usize {
+        self.all_rows.div_ceil(self.rows) * self.all_columns.div_ceil(self.columns)
+    }
+
+    /// The rows and columns of a task.
+    fn task(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let across = self.all_columns.div_ceil(self.columns);
+        let (row, column) = (index / across * self.rows, index % across * self.columns);
+        (row..self.all_rows.min(row + self.rows), column..self.all_columns.min(column + self.columns))
+    }
+}
+
+/// A rectangle of the output.
+struct Task<'a, A> {
+    a: &'a A,
+    weight: &'a PackedWeight,
+    epilogue: &'a Epilogue<'a>,
+    blocks: &'a [Block],
+    rows: Range<usize>,
+    columns: Range<usize>,
+    out: Shared,
+    row_stride: usize,
+    output_rows: usize,
+}
+
+/// A task with panels of a known type.
+struct Typed<'a, A, E> {
+    task: Task<'a, A>,
+    panels: &'a [E],
+    buffer: &'a mut AlignedBuffer,
+}
+
+impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { task, panels, buffer } = self;
+        assert_eq!(S::COLUMNS, task.weight.isa().columns(), "the weight was packed for another machine");
+        let k = task.weight.k();
+        let width = task.columns.len().next_multiple_of(S::COLUMNS);
+        let several = task.blocks.len() > 1;
+        let held_rows = if several { task.rows.len().next_multiple_of(S::ROWS) } else { S::ROWS };
+        buffer.grow(held_rows * width * size_of::<f32>());
+        let sums = &mut buffer.values_mut::<f32>()[..held_rows * width];
+        let mut table = Vec::with_capacity(S::ROWS * task.a.segments());
+        for (index, block) in task.blocks.iter().enumerate() {
+            for first in task.rows.clone().step_by(S::ROWS) {
+                let rows = S::ROWS.min(task.rows.end - first);
+                table.clear();
+                let pieces = task.a.fill(first, rows, block.segments.clone(), S::ROWS, &mut table);
+                // Only whole segments come in pieces.
+                let strip = Strip { table: &table, start: block.start, len: block.len / pieces, rows };
+                let held = if several { (first - task.rows.start) * width } else { 0 };
+                let at = sums[held..held + S::ROWS * width].as_mut_ptr();
+                for column in (0..width).step_by(S::COLUMNS) {
+                    let from = (task.columns.start + column) * k + block.k * S::COLUMNS;
+                    let panel = &panels[from..from + block.segments.len() * block.len * S::COLUMNS];
+                    let wide = task.columns.len() - column > S::LANES;
+                    let sums = Sums { at: at.wrapping_add(column), stride: width, accumulate: index > 0 };
+                    // SAFETY: `Rows` promises the table; the slices were cut to size: the panel above, and `at` has ROWS
+                    // rows of `width`, of which COLUMNS follow `column`.
+                    unsafe { multiply(s, strip, panel.as_ptr(), S::COLUMNS, wide, sums) };
+                }
+                if index + 1 < task.blocks.len() {
+                    continue;
+                }
+                for row in 0..rows {
+                    let to = task.a.output_row(first + row);
+                    assert!(to < task.output_rows, "product: output row");
+                    // SAFETY: `product` checked the output and the epilogue for `output_rows` rows of all columns; no other
+                    // task has this row and these columns.
+                    unsafe {
+                        let out = task.out.0.add(to * task.row_stride + task.columns.start);
+                        let sums = at.add(row * width);
+                        task.epilogue.finish(s, sums, to, task.columns.start, task.columns.len(), out);
+                    }
+                }
+            }
+        }
+    }
+}

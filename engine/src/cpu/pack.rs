@@ -1,0 +1,228 @@
+//! Weight matrices rearranged once into the panels that the matrix kernels stream.
+
+use bytemuck::{Pod, Zeroable};
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use super::simd::Isa;
+
+/// A weight matrix [n, k] (k contiguous) as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Weights<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Half precision.
+    F16(&'a [f16]),
+    /// bfloat16.
+    Bf16(&'a [bf16]),
+}
+
+impl Weights<'_> {
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F16(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+        }
+    }
+
+    /// All values in single precision.
+    pub(crate) fn to_f32(self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.to_vec(),
+            Self::F16(values) => values.iter().map(|x| x.to_f32()).collect(),
+            Self::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
+        }
+    }
+}
+
+/// How a panel's values are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// 4 bytes.
+    F32,
+    /// 2 bytes, widened by the kernel.
+    F16,
+    /// 2 bytes, widened by the kernel.
+    Bf16,
+}
+
+impl Format {
+    /// Bytes of a value.
+    pub(crate) const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+/// 64 bytes on a cache line of their own, so that no vector of a panel straddles two.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// Zeroed memory aligned to cache lines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AlignedBuffer {
+    lines: Vec<Line>,
+}
+
+impl AlignedBuffer {
+    /// `bytes` zero bytes, rounded up to whole lines.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { lines: vec![Line::zeroed(); bytes.div_ceil(size_of::<Line>())] }
+    }
+
+    /// Grows to at least `bytes`; what it held stays.
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        let lines = bytes.div_ceil(size_of::<Line>());
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line::zeroed());
+        }
+    }
+
+    /// The memory as values of `T`.
+    pub(crate) fn values<T: Pod>(&self) -> &[T] {
+        bytemuck::cast_slice(&self.lines)
+    }
+
+    /// The memory as values of `T`.
+    pub(crate) fn values_mut<T: Pod>(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+}
+
+/// A weight matrix [n, k] in panels of [`Isa::columns`] outputs: panel p holds, for each k in turn, the weights of outputs
+/// p * columns .. (p + 1) * columns, with zeros past n.
+#[derive(Clone, Debug)]
+pub(crate) struct PackedWeight {
+    isa: Isa,
+    format: Format,
+    n: usize,
+    k: usize,
+    buffer: AlignedBuffer,
+}
+
+impl PackedWeight {
+    /// Packs `weights` [n, k] for this machine. Half-precision weights stay so where the machine widens them
+    /// for free.
+    pub(crate) fn new(weights: Weights<'_>, n: usize, k: usize) -> Self {
+        Self::with_isa(Isa::current(), weights, n, k)
+    }
+
+    /// Packs for a given instruction set.
+    pub(crate) fn with_isa(isa: Isa, weights: Weights<'_>, n: usize, k: usize) -> Self {
+        assert_eq!(weights.len(), n * k, "weights are [{n}, {k}]");
+        let cheap_f16 = matches!(isa, Isa::Avx512 | Isa::Avx2);
+        match weights {
+            Weights::F32(values) => Self::pack(isa, Format::F32, values, n, k, |x| x.to_bits()),
+            Weights::F16(values) if cheap_f16 => Self::pack(isa, Format::F16, values, n, k, f16::to_bits),
+            Weights::F16(values) => Self::pack(isa, Format::F32, values, n, k, |x| x.to_f32().to_bits()),
+            Weights::Bf16(values) => Self::pack(isa, Format::Bf16, values, n, k, bf16::to_bits),
+        }
+    }
+
+    /// Packs values whose bits are `T`.
+    fn pack<V: Copy + Sync, T: Pod + Send + Sync>(
+        isa: Isa,
+        format: Format,
+        values: &[V],
+        n: usize,
+        k: usize,
+        bits: impl Fn(V) -> T + Copy + Send + Sync,
+    ) -> Self {
+        let columns = isa.columns();
+        let mut buffer = AlignedBuffer::new(n.next_multiple_of(columns) * k * format.size());
+        if k > 0 {
+            buffer.values_mut::<T>().par_chunks_mut(columns * k).zip(values.par_chunks(columns * k)).for_each(
+                |(panel, rows)| {
+                    for (column, row) in rows.chunks_exact(k).enumerate() {
+                        for (to, &value) in panel[column..].iter_mut().step_by(columns).zip(row) {
+                            *to = bits(value);
+                        }
+                    }
+                },
+            );
+        }
+        Self { isa, format, n, k, buffer }
+    }
+
+    /// The instruction set it was packed for.
+    pub(crate) fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// How values are stored.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Outputs.
+    pub(crate) fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Inputs.
+    pub(crate) fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffer.values::<u8>().len()
+    }
+
+    /// The panels; `T` is as wide as the format.
+    pub(crate) fn panels<T: Pod>(&self) -> &[T] {
+        assert_eq!(size_of::<T>(), self.format.size());
+        self.buffer.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_hold_every_weight_and_zeros_past_the_end() {
+        for isa in Isa::available() {
+            let columns = isa.columns();
+            for n in [1, columns - 1, columns, columns + 1, 2 * columns + 3] {
+                for k in [1, 2, 7] {
+                    let weights: Vec<f32> = (1..=u16::try_from(n * k).unwrap()).map(f32::from).collect();
+                    let packed = PackedWeight::with_isa(isa, Weights::F32(&weights), n, k);
+                    let panels: &[f32] = packed.panels();
+                    for column in 0..n.next_multiple_of(columns) {
+                        for i in 0..k {
+                            let got = panels[(column / columns * k + i) * columns + column % columns];
+                            let want = if column < n { weights[column * k + i] } else { 0.0 };
+                            assert_eq!(got, want, "{isa:?} n {n} k {k} column {column} input {i}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_weights_stay_half_where_widening_is_cheap() {
+        let weights = [f16::from_f32(1.5); 6];
+        for isa in Isa::available() {
+            let packed = PackedWeight::with_isa(isa, Weights::F16(&weights), 2, 3);
+            match packed.format() {
+                Format::F16 => assert_eq!(packed.panels::<u16>()[0], f16::from_f32(1.5).to_bits()),
+                format => {
+                    assert_eq!(format, Format::F32);
+                    assert_eq!(packed.panels::<f32>()[0], 1.5);
+                }
+            }
+        }
+        let brains = [bf16::from_f32(-2.0); 4];
+        let packed = PackedWeight::new(Weights::Bf16(&brains), 2, 2);
+        assert_eq!((packed.format(), packed.n(), packed.k()), (Format::Bf16, 2, 2));
+        assert_eq!(packed.panels::<u16>()[1], bf16::from_f32(-2.0).to_bits());
+        assert!(packed.bytes().is_multiple_of(64));
+    }
+}
