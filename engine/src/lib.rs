@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Kinora's engine: graphs of ops, plans, executors, and the text-to-video models built on them.
+//!
+//! A model builds a [`Graph`] (what is computed); a [`plan::Plan`] says in what order and in which buffers;
+//! an executor ([`cpu`] or [`gpu`]) runs it. [`pipeline::VideoPipeline`] strings the models together.
+
+pub mod cpu;
+pub mod diffusion;
+pub mod executor;
+pub mod gpu;
+pub mod graph;
+pub mod op;
+pub mod ops;
+pub mod plan;
+pub mod run;
+pub mod target;
+pub mod tensor;
+pub mod video;
+pub mod weight;
+
+pub use graph::{Graph, State};
+pub use tensor::{DType, TensorDesc, TensorId};
+pub use weight::Weight;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pack::{AlignedBuffer, Format, PackedWeight};
-use super::simd::{Simd, Work};
+use super::simd::{MAX_ROWS, Simd, Work};
 
 mod epilogue;
 mod kernel;
@@ -14,7 +14,7 @@ mod kernel;
 mod tests;
 
 pub(crate) use epilogue::{Epilogue, Residual, View, ViewMut};
-pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
+pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, gather, multiply};
 
 /// Columns of a task, at most.
 const TASK_COLUMNS: usize = 256;
@@ -22,6 +22,9 @@ const TASK_COLUMNS: usize = 256;
 const TASK_ROWS: usize = 192;
 /// Weights of a task's columns that are used before going on along k, so that they stay in the second-level cache.
 const BLOCK_WEIGHTS: usize = 128 * 1024;
+/// Columns of a task from which on a strip of rows is copied together before use: rows far apart compete for the same
+/// lines of the first-level cache.
+const GATHER_COLUMNS: usize = 128;
 /// Multiplications below which threads cost more than they save.
 pub(crate) const SERIAL_WORK: usize = 200_000;
 
@@ -259,8 +262,10 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
         let width = task.columns.len().next_multiple_of(S::COLUMNS);
         let several = task.blocks.len() > 1;
         let held_rows = if several { task.rows.len().next_multiple_of(S::ROWS) } else { S::ROWS };
-        buffer.grow(held_rows * width * size_of::<f32>());
-        let sums = &mut buffer.values_mut::<f32>()[..held_rows * width];
+        let gathered_stride = task.blocks[0].segments.len() * task.blocks[0].len + 16;
+        buffer.grow((held_rows * width + S::ROWS * gathered_stride) * size_of::<f32>());
+        let (sums, gathered) = buffer.values_mut::<f32>().split_at_mut(held_rows * width);
+        let mut near = [std::ptr::null(); MAX_ROWS];
         let mut table = Vec::with_capacity(S::ROWS * task.a.segments());
         for (index, block) in task.blocks.iter().enumerate() {
             for first in task.rows.clone().step_by(S::ROWS) {
@@ -268,7 +273,16 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
                 table.clear();
                 let pieces = task.a.fill(first, rows, block.segments.clone(), S::ROWS, &mut table);
                 // Only whole segments come in pieces.
-                let strip = Strip { table: &table, start: block.start, len: block.len / pieces, rows };
+                let mut strip = Strip { table: &table, start: block.start, len: block.len / pieces, rows };
+                if width >= GATHER_COLUMNS {
+                    // SAFETY: `gathered` has ROWS rows of `gathered_stride`, at least the block's values.
+                    unsafe { gather(s, strip, gathered.as_mut_ptr(), gathered_stride) };
+                    for (row, pointer) in near.iter_mut().enumerate() {
+                        *pointer = gathered[row.min(rows - 1) * gathered_stride..].as_ptr();
+                    }
+                    let len = block.segments.len() * block.len;
+                    strip = Strip { table: &near[..S::ROWS], start: 0, len, rows };
+                }
                 let held = if several { (first - task.rows.start) * width } else { 0 };
                 let at = sums[held..held + S::ROWS * width].as_mut_ptr();
                 for column in (0..width).step_by(S::COLUMNS) {

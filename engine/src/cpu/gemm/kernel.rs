@@ -107,11 +107,41 @@ pub(crate) unsafe fn multiply<S: Simd, E: Element>(
     }
 }
 
+/// Copies the rows of a strip to `to`, `stride` apart, each row's pieces one after the other.
+///
+/// # Safety
+/// As [`multiply`] for the table; `to` is valid for writing `strip.rows` rows.
+#[inline(always)]
+pub(crate) unsafe fn gather<S: Simd>(s: S, strip: Strip<'_>, to: *mut f32, stride: usize) {
+    let pieces = strip.table.len() / S::ROWS;
+    for row in 0..strip.rows {
+        for piece in 0..pieces {
+            let mut i = 0;
+            // SAFETY: the table has ROWS pointers for each piece; i stays below the piece's length.
+            unsafe {
+                let from = (*strip.table.get_unchecked(piece * S::ROWS + row)).add(strip.start);
+                let to = to.add(row * stride + piece * strip.len);
+                while i + S::LANES <= strip.len {
+                    s.store(to.add(i), s.load(from.add(i)));
+                    i += S::LANES;
+                }
+                if i < strip.len {
+                    s.store_part(to.add(i), s.load_part(from.add(i), strip.len - i), strip.len - i);
+                }
+            }
+        }
+    }
+}
+
 /// The tile itself, all sums in registers; `CHAINS` independent sets of them hide the latency of few rows.
+///
+/// Loops count instead of iterating: every call must be inlined for the sums to live in registers, and the adapters of
+/// iterators are not when a build is split into many code generation units.
 ///
 /// # Safety
 /// As [`multiply`], for `ROWS` rows and `VECTORS` vectors.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "see above")]
 unsafe fn tile<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize, const CHAINS: usize>(
     s: S,
     strip: Strip<'_>,
@@ -120,17 +150,18 @@ unsafe fn tile<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize, con
     sums: Sums,
 ) {
     let mut acc = [[[s.splat(0.0); VECTORS]; ROWS]; CHAINS];
-    for pointers in strip.table.chunks_exact(S::ROWS) {
+    let pieces = strip.table.len() / S::ROWS;
+    for piece in 0..pieces {
         let mut a = [std::ptr::null::<f32>(); ROWS];
-        for (a, &pointer) in a.iter_mut().zip(pointers) {
-            // SAFETY: the piece is at least `start` long.
-            *a = unsafe { pointer.add(strip.start) };
+        for row in 0..ROWS {
+            // SAFETY: the table has ROWS pointers for each piece, and each piece is at least `start` long.
+            a[row] = unsafe { (*strip.table.get_unchecked(piece * S::ROWS + row)).add(strip.start) };
         }
         let mut i = 0;
         while i + CHAINS <= strip.len {
-            for (chain, acc) in acc.iter_mut().enumerate() {
+            for chain in 0..CHAINS {
                 // SAFETY: i + chain < len.
-                unsafe { step::<S, E, ROWS, VECTORS>(s, &a, i + chain, panel, acc) };
+                unsafe { step::<S, E, ROWS, VECTORS>(s, &a, i + chain, panel, &mut acc[chain]) };
                 panel = panel.wrapping_add(panel_stride);
             }
             i += CHAINS;
@@ -145,8 +176,8 @@ unsafe fn tile<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize, con
     for row in 0..ROWS {
         for vector in 0..VECTORS {
             let mut sum = acc[0][row][vector];
-            for chain in &acc[1..] {
-                sum = s.add(sum, chain[row][vector]);
+            for chain in 1..CHAINS {
+                sum = s.add(sum, acc[chain][row][vector]);
             }
             // SAFETY: row < ROWS and vector < VECTORS, which the caller says may be written.
             unsafe {
@@ -165,6 +196,7 @@ unsafe fn tile<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize, con
 /// # Safety
 /// Each pointer is valid for reading at `i`, `panel` for reading `VECTORS` vectors.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "as in `tile`")]
 unsafe fn step<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize>(
     s: S,
     a: &[*const f32; ROWS],
@@ -173,15 +205,15 @@ unsafe fn step<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize>(
     acc: &mut [[S::V; VECTORS]; ROWS],
 ) {
     let mut b = [s.splat(0.0); VECTORS];
-    for (vector, b) in b.iter_mut().enumerate() {
+    for vector in 0..VECTORS {
         // SAFETY: the caller says that VECTORS vectors may be read.
-        *b = unsafe { E::load(s, panel.add(vector * S::LANES)) };
+        b[vector] = unsafe { E::load(s, panel.add(vector * S::LANES)) };
     }
-    for (row, acc) in acc.iter_mut().enumerate() {
+    for row in 0..ROWS {
         // SAFETY: the caller says that each pointer may be read at i.
         let x = s.splat(unsafe { *a[row].add(i) });
-        for (acc, &b) in acc.iter_mut().zip(&b) {
-            *acc = s.mul_add(x, b, *acc);
+        for vector in 0..VECTORS {
+            acc[row][vector] = s.mul_add(x, b[vector], acc[row][vector]);
         }
     }
 }

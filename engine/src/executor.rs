@@ -1,0 +1,127 @@
+//! One face for both executors.
+use crate::{
+    cpu::{CpuExecutor, CpuProgram},
+    gpu::{GpuError, GpuExecutor, GpuProgram},
+    graph::{Graph, State},
+    plan::{Plan, PlanError},
+    run::{Cancel, RunError, RunInput, Timing},
+    tensor::TensorId,
+};
+
+/// Why a graph cannot be made ready to run.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// It does not fit the device.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The device refuses.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+}
+
+/// Where graphs run.
+#[derive(Debug)]
+pub enum Executor {
+    /// On the CPU.
+    Cpu(CpuExecutor),
+    /// On a GPU.
+    Gpu(Box<GpuExecutor>),
+}
+
+/// A graph made ready by an [`Executor`]; only that one can run it.
+#[derive(Debug)]
+pub enum Program {
+    /// For the CPU.
+    Cpu(CpuProgram),
+    /// For a GPU.
+    Gpu(Box<GpuProgram>),
+}
+
+impl Program {
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        match self {
+            Self::Cpu(program) => program.graph(),
+            Self::Gpu(program) => program.graph(),
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        match self {
+            Self::Cpu(program) => program.plan(),
+            Self::Gpu(program) => program.plan(),
+        }
+    }
+
+    /// The tensor of a named output.
+    pub fn output(&self, name: &str) -> Option<TensorId> {
+        self.graph().outputs().iter().find(|(n, _)| n == name).map(|(_, id)| *id)
+    }
+}
+
+impl Executor {
+    /// Plans a graph, uploads its constants and allocates its buffers.
+    pub async fn compile(&mut self, graph: Graph) -> Result<Program, CompileError> {
+        Ok(match self {
+            Self::Cpu(cpu) => Program::Cpu(cpu.compile(graph)?),
+            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph).await?)),
+        })
+    }
+
+    /// Runs a program once.
+    pub async fn run(
+        &mut self,
+        program: &mut Program,
+        inputs: &[RunInput<'_>],
+        cancel: &Cancel,
+        timings: Option<&mut Vec<Timing>>,
+    ) -> Result<(), RunError> {
+        match (self, program) {
+            (Self::Cpu(cpu), Program::Cpu(program)) => cpu.run(program, inputs, cancel, timings),
+            (Self::Gpu(gpu), Program::Gpu(program)) => gpu.run(program, inputs, cancel, timings).await,
+            _ => Err(RunError::Gpu(GpuError::Validation("a program of another executor".to_owned()))),
+        }
+    }
+
+    /// The values of an output or tap, after a run.
+    pub async fn read(&self, program: &Program, id: TensorId) -> Result<Vec<f32>, RunError> {
+        match (self, program) {
+            (Self::Cpu(cpu), Program::Cpu(program)) => Ok(cpu.read(program, id)),
+            (Self::Gpu(gpu), Program::Gpu(program)) => Ok(gpu.read(program, id).await?),
+            _ => Err(RunError::Gpu(GpuError::Validation("a program of another executor".to_owned()))),
+        }
+    }
+
+    /// The values of a state.
+    pub async fn read_state(&mut self, state: &State) -> Result<Vec<f32>, RunError> {
+        match self {
+            Self::Cpu(cpu) => Ok(cpu.read_state(state)),
+            Self::Gpu(gpu) => Ok(gpu.read_state(state).await?),
+        }
+    }
+
+    /// Replaces the first values of a state; the rest become zero.
+    pub async fn write_state(&mut self, state: &State, values: &[f32]) -> Result<(), RunError> {
+        match self {
+            Self::Cpu(cpu) => cpu.write_state(state, values),
+            Self::Gpu(gpu) => gpu.write_state(state, values).await?,
+        }
+        Ok(())
+    }
+
+    /// Frees a state's memory.
+    pub fn drop_state(&mut self, state: &State) {
+        match self {
+            Self::Cpu(cpu) => cpu.drop_state(state),
+            Self::Gpu(gpu) => gpu.drop_state(state),
+        }
+    }
+
+    /// Frees device copies of constants that no model uses any more.
+    pub fn release_unused(&mut self) {
+        if let Self::Gpu(gpu) = self {
+            gpu.release_unused();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Device memory: constants shared by all programs, states, and the slots of one program.
+use super::{Gpu, GpuError};
+use crate::{
+    graph::State,
+    tensor::{DType, TensorDesc},
+    weight::{WeakWeight, Weight},
+};
+use std::collections::HashMap;
+
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Buffers that outlive a program.
+#[derive(Debug, Default)]
+pub(super) struct Residents {
+    weights: HashMap<u64, (WeakWeight, wgpu::Buffer)>,
+    states: HashMap<u64, wgpu::Buffer>,
+}
+
+impl Residents {
+    /// Uploads a constant unless it is there already.
+    pub(super) async fn weight(&mut self, gpu: &Gpu, weight: &Weight) -> Result<wgpu::Buffer, GpuError> {
+        if let Some((_, buffer)) = self.weights.get(&weight.id()) {
+            return Ok(buffer.clone());
+        }
+        let bytes = weight.bytes();
+        let size = (bytes.len() as u64).next_multiple_of(4).max(4);
+        let buffer = gpu
+            .scoped(&format!("weight `{}`", weight.name()), size, || {
+                let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(weight.name()),
+                    size,
+                    usage: STORAGE,
+                    mapped_at_creation: false,
+                });
+                write_in_pieces(gpu, &buffer, bytes);
+                buffer
+            })
+            .await?;
+        self.weights.insert(weight.id(), (weight.downgrade(), buffer.clone()));
+        Ok(buffer)
+    }
+
+    /// The buffer of a state, made of zeros at first use.
+    pub(super) async fn state(&mut self, gpu: &Gpu, state: &State) -> Result<wgpu::Buffer, GpuError> {
+        if let Some(buffer) = self.states.get(&state.id()) {
+            return Ok(buffer.clone());
+        }
+        let what = format!("state `{}`", state.name());
+        let buffer = storage(gpu, &what, state.desc().bytes()).await?;
+        self.states.insert(state.id(), buffer.clone());
+        Ok(buffer)
+    }
+
+    /// Frees the constants that no model uses any more.
+    pub(super) fn release_unused(&mut self) {
+        self.weights.retain(|_, (weight, _)| weight.is_alive());
+    }
+
+    pub(super) fn drop_state(&mut self, state: &State) {
+        self.states.remove(&state.id());
+    }
+
+    /// Bytes on the device.
+    pub(super) fn bytes(&self) -> u64 {
+        let weights = self.weights.values().map(|(_, buffer)| buffer.size());
+        weights.chain(self.states.values().map(wgpu::Buffer::size)).sum()
+    }
+}
+
+/// A zeroed storage buffer of at least one word.
+pub(super) async fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
+    let size = bytes.next_multiple_of(4).max(4);
+    let descriptor =
+        wgpu::BufferDescriptor { label: Some(what), size, usage: STORAGE, mapped_at_creation: false };
+    gpu.scoped(what, size, || gpu.device.create_buffer(&descriptor)).await
+}
+
+/// Writes values at the start of a buffer as the given dtype.
+pub(super) fn write(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc, words: &[f32]) {
+    if desc.dtype == DType::F16 {
+        let mut halves: Vec<half::f16> = words.iter().map(|v| half::f16::from_f32(*v)).collect();
+        if halves.len() % 2 == 1 {
+            halves.push(half::f16::ZERO);
+        }
+        gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&halves));
+    } else {
+        gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+    }
+}
+
+/// The driver keeps a copy of what is written until it is submitted: large data goes in pieces.
+fn write_in_pieces(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: &[u8]) {
+    const PIECE: usize = 64 << 20;
+    for (index, piece) in bytes.chunks(PIECE).enumerate() {
+        let offset = (index * PIECE) as u64;
+        let whole = piece.len() / 4 * 4;
+        if whole > 0 {
+            gpu.queue.write_buffer(buffer, offset, &piece[..whole]);
+        }
+        if whole < piece.len() {
+            let mut tail = [0; 4];
+            tail[..piece.len() - whole].copy_from_slice(&piece[whole..]);
+            gpu.queue.write_buffer(buffer, offset + whole as u64, &tail);
+        }
+        if bytes.len() > PIECE {
+            gpu.queue.submit([]);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Adapters, and a device opened on one of them.
+use super::GpuError;
+use crate::target::Target;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// What kind of device an adapter is, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdapterKind {
+    /// A card of its own.
+    Discrete,
+    /// A part of the processor.
+    Integrated,
+    /// A share of a card in a virtual machine, or unknown.
+    Other,
+    /// A driver that computes on the CPU.
+    Software,
+}
+
+/// One adapter, as `kinora devices` lists it.
+#[derive(Debug, Clone)]
+pub struct AdapterSummary {
+    /// Its position: what `gpu:N` means.
+    pub index: usize,
+    /// The device's name.
+    pub name: String,
+    /// Kind of device.
+    pub kind: AdapterKind,
+    /// Vulkan, Metal, Dx12 or BrowserWebGpu.
+    pub backend: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// The limits and features that plans are made for.
+    pub target: Target,
+    /// Whether compiled pipelines can be kept on disk.
+    pub pipeline_cache: bool,
+    /// Whether launches can be timed on the device.
+    pub timestamps: bool,
+}
+
+/// How a device is opened.
+#[derive(Debug, Clone, Default)]
+pub struct GpuOptions {
+    /// Keep naga's bounds checks and loop bounds in the kernels. The tests run with and without.
+    pub runtime_checks: bool,
+    /// Where compiled pipelines are kept, on backends that can.
+    pub pipeline_cache: Option<PathBuf>,
+}
+
+/// An opened device.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) lost: Arc<Mutex<Option<String>>>,
+    pub(super) options: GpuOptions,
+    pub(super) info: wgpu::AdapterInfo,
+    summary: AdapterSummary,
+}
+
+impl Gpu {
+    /// Lists the adapters: discrete, integrated, other, software, each kind in the driver's order.
+    pub async fn adapters() -> Vec<AdapterSummary> {
+        let adapters = sorted_adapters().await;
+        adapters.iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
+    }
+
+    /// Opens the adapter at `index` of [`Gpu::adapters`].
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`] if there is none, [`GpuError::Device`] if it refuses.
+    pub async fn open(index: usize, options: GpuOptions) -> Result<Self, GpuError> {
+        let adapters = sorted_adapters().await;
+        let found = adapters.len();
+        let adapter = adapters.into_iter().nth(index).ok_or_else(|| {
+            GpuError::NoAdapter(if found == 0 {
+                String::new()
+            } else {
+                format!(" with number {index}; there are {found}, counted from 0")
+            })
+        })?;
+        Self::open_adapter(index, &adapter, options).await
+    }
+
+    async fn open_adapter(
+        index: usize,
+        adapter: &wgpu::Adapter,
+        options: GpuOptions,
+    ) -> Result<Self, GpuError> {
+        let summary = summary(index, adapter);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("kinora"),
+            required_features: adapter.features() & wanted_features(),
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| GpuError::Device {
+            adapter: summary.name.clone(),
+            message: e.to_string(),
+        })?;
+        let lost = Arc::new(Mutex::new(None));
+        let report = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            if let Ok(mut slot) = report.lock() {
+                *slot = Some(format!("{reason:?}: {message}"));
+            }
+        });
+        Ok(Self { device, queue, lost, options, info: adapter.get_info(), summary })
+    }
+
+    /// The adapter.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// What plans for this device are made for.
+    pub fn target(&self) -> &Target {
+        &self.summary.target
+    }
+
+    /// `Err` if the device has been lost.
+    pub(super) fn check_lost(&self) -> Result<(), GpuError> {
+        match self.lost.lock() {
+            Ok(reason) => reason.clone().map_or(Ok(()), |reason| Err(GpuError::Lost(reason))),
+            Err(_) => Err(GpuError::Lost("its callback panicked".to_owned())),
+        }
+    }
+
+    /// Runs `work` and turns what wgpu reports meanwhile into an error.
+    pub(super) async fn scoped<T>(
+        &self,
+        what: &str,
+        bytes: u64,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, GpuError> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let (validation, memory) = (validation.pop(), memory.pop());
+        if let Some(error) = validation.await {
+            self.check_lost()?;
+            return Err(GpuError::Validation(format!("{what}: {error}")));
+        }
+        if memory.await.is_some() {
+            return Err(GpuError::OutOfMemory { what: what.to_owned(), bytes });
+        }
+        Ok(result)
+    }
+
+    /// Waits until a submission has finished.
+    pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+            self.device.poll(wait).map_err(|e| GpuError::Lost(e.to_string()))?;
+        }
+        #[cfg(target_arch = "wasm32")]
+        {
+            let _ = submission;
+            let (sender, receiver) = super::readback::oneshot();
+            self.queue.on_submitted_work_done(move || sender.send(()));
+            receiver.await;
+        }
+        self.check_lost()
+    }
+}
+
+async fn sorted_adapters() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let backends = wgpu::Backends::VULKAN
+        | wgpu::Backends::METAL
+        | wgpu::Backends::DX12
+        | wgpu::Backends::BROWSER_WEBGPU;
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+    adapters
+}
+
+fn kind(info: &wgpu::AdapterInfo) -> AdapterKind {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+        wgpu::DeviceType::Cpu => AdapterKind::Software,
+        wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => AdapterKind::Other,
+    }
+}
+
+fn wanted_features() -> wgpu::Features {
+    wgpu::Features::SHADER_F16
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::TIMESTAMP_QUERY
+        | wgpu::Features::PIPELINE_CACHE
+}
+
+fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+    let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+    let subgroups = features
+        .contains(wgpu::Features::SUBGROUP)
+        .then_some((info.subgroup_min_size, info.subgroup_max_size));
+    let target = Target {
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+        max_groups: limits.max_compute_workgroups_per_dimension,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        shader_f16: features.contains(wgpu::Features::SHADER_F16),
+        subgroups,
+        software: kind(&info) == AdapterKind::Software,
+    };
+    AdapterSummary {
+        index,
+        kind: kind(&info),
+        backend: format!("{:?}", info.backend),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        name: info.name,
+        target,
+        pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+    }
+}

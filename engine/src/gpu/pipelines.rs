@@ -1,0 +1,191 @@
+//! Compiled kernels: made up front, in parallel, once per variant, and kept on disk where that is possible.
+use super::{Gpu, GpuError};
+use shaders::{Access, Kernel, Variant};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
+
+/// A kernel, how it is specialised: the whole key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PipelineKey {
+    pub(super) kernel: &'static Kernel,
+    pub(super) variant: Variant,
+}
+
+/// A compiled kernel.
+#[derive(Debug, Clone)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// All pipelines of one device.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    made: HashMap<PipelineKey, Pipeline>,
+    disk: Option<wgpu::PipelineCache>,
+    opened: bool,
+}
+
+impl Pipelines {
+    pub(super) fn get(&self, key: &PipelineKey) -> Option<&Pipeline> {
+        self.made.get(key)
+    }
+
+    /// Compiles those of `keys` that are not there yet, on all cores.
+    pub(super) fn prepare(
+        &mut self,
+        gpu: &Gpu,
+        keys: impl IntoIterator<Item = PipelineKey>,
+    ) -> Result<(), GpuError> {
+        let missing: HashSet<PipelineKey> = keys.into_iter().filter(|k| !self.made.contains_key(k)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if !self.opened {
+            self.opened = true;
+            self.disk = open_cache(gpu);
+        }
+        let disk = self.disk.as_ref();
+        for (key, pipeline) in compile_all(gpu, disk, missing)? {
+            self.made.insert(key, pipeline);
+        }
+        if let (Some(cache), Some(path)) = (&self.disk, cache_file(gpu)) {
+            save_cache(cache, &path);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn compile_all(
+    gpu: &Gpu,
+    disk: Option<&wgpu::PipelineCache>,
+    keys: HashSet<PipelineKey>,
+) -> Result<Vec<(PipelineKey, Pipeline)>, GpuError> {
+    use rayon::prelude::*;
+    keys.into_par_iter()
+        .map(|key| pollster::block_on(compile(gpu, disk, &key)).map(|pipeline| (key, pipeline)))
+        .collect()
+}
+
+/// A browser compiles on its own threads; errors surface in the error scope of the first run.
+#[cfg(target_arch = "wasm32")]
+fn compile_all(
+    gpu: &Gpu,
+    disk: Option<&wgpu::PipelineCache>,
+    keys: HashSet<PipelineKey>,
+) -> Result<Vec<(PipelineKey, Pipeline)>, GpuError> {
+    keys.into_iter().map(|key| make(gpu, disk, &key).map(|pipeline| (key, pipeline))).collect()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+async fn compile(
+    gpu: &Gpu,
+    disk: Option<&wgpu::PipelineCache>,
+    key: &PipelineKey,
+) -> Result<Pipeline, GpuError> {
+    let validation = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let internal = gpu.device.push_error_scope(wgpu::ErrorFilter::Internal);
+    let made = make(gpu, disk, key);
+    let (internal, validation) = (internal.pop(), validation.pop());
+    match (internal.await, validation.await) {
+        (None, None) => made,
+        (Some(error), _) | (None, Some(error)) => Err(kernel_error(key, error.to_string())),
+    }
+}
+
+fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Result<Pipeline, GpuError> {
+    let text = key.kernel.compose(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
+    let interface = key.kernel.interface(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
+    let entries: Vec<_> = interface.bindings.iter().map(|b| layout_entry(b.index, b.access)).collect();
+    let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(key.kernel.name),
+        entries: &entries,
+    });
+    let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(key.kernel.name),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(key.kernel.name),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    };
+    let module = if gpu.options.runtime_checks {
+        gpu.device.create_shader_module(descriptor)
+    } else {
+        // SAFETY: the kernels are ours; the tests run every one of them with checks on and off and
+        // compare the results, with guard bands around each buffer.
+        unsafe {
+            gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    };
+    let constants: Vec<(&str, f64)> =
+        key.variant.overrides.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
+    let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(key.kernel.name),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: &constants,
+            // No kernel reads workgroup memory that it has not written.
+            zero_initialize_workgroup_memory: gpu.options.runtime_checks,
+        },
+        cache: disk,
+    });
+    Ok(Pipeline { pipeline, layout })
+}
+
+fn layout_entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
+    let ty = match access {
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    }
+}
+
+fn kernel_error(key: &PipelineKey, message: String) -> GpuError {
+    GpuError::Kernel { kernel: key.kernel.name, variant: key.variant.label(), message }
+}
+
+fn cache_file(gpu: &Gpu) -> Option<PathBuf> {
+    let name = wgpu::util::pipeline_cache_key(&gpu.info)?;
+    gpu.options.pipeline_cache.as_ref().map(|dir| dir.join(format!("{name}.bin")))
+}
+
+fn open_cache(gpu: &Gpu) -> Option<wgpu::PipelineCache> {
+    if !gpu.summary().pipeline_cache {
+        return None;
+    }
+    let path = cache_file(gpu)?;
+    let data = std::fs::read(path).ok();
+    let descriptor =
+        wgpu::PipelineCacheDescriptor { label: Some("kinora"), data: data.as_deref(), fallback: true };
+    // SAFETY: the file is written only by `save_cache`, whole, with what `get_data` returned; wgpu
+    // checks its header against this adapter and driver, and `fallback` starts anew if it does not fit.
+    Some(unsafe { gpu.device.create_pipeline_cache(&descriptor) })
+}
+
+/// A cache that cannot be written costs time at the next start, nothing else.
+fn save_cache(cache: &wgpu::PipelineCache, path: &std::path::Path) {
+    let Some(data) = cache.get_data() else { return };
+    let partial = path.with_extension(format!("tmp{}", std::process::id()));
+    let written = path
+        .parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(&partial, data))
+        .and_then(|()| std::fs::rename(&partial, path));
+    if let Err(error) = written {
+        tracing::warn!("pipeline cache `{}` not written: {error}", path.display());
+        let _ = std::fs::remove_file(&partial);
+    }
+}

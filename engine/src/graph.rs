@@ -1,0 +1,214 @@
+//! What is computed: tensors and the ops between them, in program order. No buffers, no GPU.
+use crate::{
+    op::{Op, OpError},
+    tensor::{DType, TensorDesc, TensorId},
+    weight::Weight,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A tensor that survives runs and is written in place: caches, latents. Starts as zeros.
+#[derive(Debug, Clone)]
+pub struct State(Arc<StateData>);
+
+#[derive(Debug)]
+struct StateData {
+    id: u64,
+    name: String,
+    desc: TensorDesc,
+}
+
+static NEXT_STATE: AtomicU64 = AtomicU64::new(0);
+
+impl State {
+    /// A new state tensor; clones are the same state.
+    pub fn new(name: impl Into<String>, desc: TensorDesc) -> Self {
+        let id = NEXT_STATE.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(StateData { id, name: name.into(), desc }))
+    }
+
+    /// Its name, for messages and plans.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Shape and dtype.
+    pub fn desc(&self) -> &TensorDesc {
+        &self.0.desc
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+}
+
+/// Where a tensor's data comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Given by the caller at every run.
+    Input(String),
+    /// A constant of the model.
+    Weight(Weight),
+    /// A tensor that survives runs.
+    State(State),
+    /// The result of a node.
+    Node,
+    /// The same elements as another tensor under another shape.
+    View(TensorId),
+}
+
+/// One tensor of a graph.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Shape and dtype.
+    pub desc: TensorDesc,
+    /// Origin.
+    pub source: Source,
+}
+
+/// One op applied to tensors.
+#[derive(Debug)]
+pub struct Node {
+    /// The op.
+    pub op: Box<dyn Op>,
+    /// What it reads.
+    pub inputs: Vec<TensorId>,
+    /// What it writes.
+    pub output: TensorId,
+}
+
+/// A program: nodes run in the order in which they were pushed.
+#[derive(Debug, Default)]
+pub struct Graph {
+    tensors: Vec<Tensor>,
+    nodes: Vec<Node>,
+    outputs: Vec<(String, TensorId)>,
+    shared: HashMap<(bool, u64), TensorId>,
+    keeps_taps: bool,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A graph in which [`Graph::tap`] keeps intermediate tensors readable.
+    pub fn with_taps(keeps_taps: bool) -> Self {
+        Self { keeps_taps, ..Self::default() }
+    }
+
+    /// A tensor that the caller supplies at every run.
+    pub fn input(&mut self, name: &str, shape: &[usize], dtype: DType) -> TensorId {
+        self.tensor(TensorDesc::new(shape, dtype), Source::Input(name.to_owned()))
+    }
+
+    /// A constant; the same weight is the same tensor.
+    pub fn weight(&mut self, weight: &Weight) -> TensorId {
+        if let Some(id) = self.shared.get(&(false, weight.id())) {
+            return *id;
+        }
+        let id = self.tensor(weight.desc().clone(), Source::Weight(weight.clone()));
+        self.shared.insert((false, weight.id()), id);
+        id
+    }
+
+    /// A state tensor; the same state is the same tensor.
+    pub fn state(&mut self, state: &State) -> TensorId {
+        if let Some(id) = self.shared.get(&(true, state.id())) {
+            return *id;
+        }
+        let id = self.tensor(state.desc().clone(), Source::State(state.clone()));
+        self.shared.insert((true, state.id()), id);
+        id
+    }
+
+    /// The same elements under another shape.
+    pub fn reshape(&mut self, x: TensorId, shape: &[usize]) -> Result<TensorId, OpError> {
+        let desc = TensorDesc::new(shape, self.desc(x).dtype);
+        if desc.elements() != self.desc(x).elements() {
+            return Err(OpError::shape("reshape", "x", &self.desc(x).shape, shape));
+        }
+        Ok(self.tensor(desc, Source::View(x)))
+    }
+
+    /// Applies an op.
+    pub fn push(&mut self, op: impl Op + 'static, inputs: &[TensorId]) -> Result<TensorId, OpError> {
+        let desc = op.output(&self.descs(inputs))?;
+        let output = self.tensor(desc, Source::Node);
+        self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), output });
+        Ok(output)
+    }
+
+    /// Applies an op whose result replaces the contents of a state tensor.
+    ///
+    /// An op that lists the state among its inputs sees the old contents through its output.
+    pub fn push_into(
+        &mut self,
+        op: impl Op + 'static,
+        inputs: &[TensorId],
+        state: TensorId,
+    ) -> Result<(), OpError> {
+        let desc = op.output(&self.descs(inputs))?;
+        if desc.elements() != self.desc(state).elements() || desc.dtype != self.desc(state).dtype {
+            return Err(OpError::shape(op.name(), "state", &self.desc(state).shape, &desc.shape));
+        }
+        self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), output: state });
+        Ok(())
+    }
+
+    /// Makes a tensor readable after a run.
+    pub fn output(&mut self, name: &str, x: TensorId) {
+        self.outputs.push((name.to_owned(), x));
+    }
+
+    /// Makes an intermediate tensor readable after a run if this graph keeps taps.
+    pub fn tap(&mut self, name: &str, x: TensorId) {
+        if self.keeps_taps {
+            self.output(name, x);
+        }
+    }
+
+    /// Shape and dtype of a tensor.
+    pub fn desc(&self, x: TensorId) -> &TensorDesc {
+        &self.tensors[x.index()].desc
+    }
+
+    /// All tensors; a [`TensorId`] counts them.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// All nodes in program order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Named results.
+    pub fn outputs(&self) -> &[(String, TensorId)] {
+        &self.outputs
+    }
+
+    /// The tensor whose storage `x` uses.
+    pub fn root(&self, mut x: TensorId) -> TensorId {
+        while let Source::View(of) = self.tensors[x.index()].source {
+            x = of;
+        }
+        x
+    }
+
+    pub(crate) fn descs(&self, ids: &[TensorId]) -> Vec<TensorDesc> {
+        ids.iter().map(|id| self.desc(*id).clone()).collect()
+    }
+
+    fn tensor(&mut self, desc: TensorDesc, source: Source) -> TensorId {
+        let id = u32::try_from(self.tensors.len()).expect("fewer than 2^32 tensors");
+        self.tensors.push(Tensor { desc, source });
+        TensorId(id)
+    }
+}

@@ -1,0 +1,252 @@
+//! In what order and in which buffers a graph runs: plain data, made and printable without a GPU.
+mod memory;
+
+pub use memory::Place;
+
+use crate::{
+    graph::{Graph, Source},
+    op::{Dispatch, Io, Operand},
+    target::Target,
+    tensor::{TensorDesc, TensorId},
+};
+use std::fmt;
+
+/// What a graph is planned for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanTarget {
+    /// The CPU executor: memory only, everything in f32.
+    Cpu,
+    /// An adapter.
+    Gpu(Target),
+}
+
+/// A schedule: for each node its launches, for each tensor its place, for each slot its size.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One entry per node, in program order.
+    pub ops: Vec<PlannedOp>,
+    /// Sizes in bytes of the buffers that tensors take turns in.
+    pub slots: Vec<u64>,
+    /// By tensor (views included, which have their root's place).
+    pub places: Vec<Place>,
+    /// Bytes of the constants that the graph uses.
+    pub weight_bytes: u64,
+    /// Bytes of the state tensors that the graph uses.
+    pub state_bytes: u64,
+}
+
+/// One node, lowered.
+#[derive(Debug, Clone)]
+pub struct PlannedOp {
+    /// The op's name.
+    pub name: &'static str,
+    /// The shape of its output.
+    pub shape: Vec<usize>,
+    /// Its launches; empty for the CPU.
+    pub dispatches: Vec<Dispatch>,
+    /// Slots of its scratch buffers.
+    pub scratch: Vec<usize>,
+    /// The input whose buffer the output has taken over.
+    pub aliased: Option<usize>,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes that its launches bind, each once.
+    pub bytes: u64,
+}
+
+/// Why a graph cannot run on a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A binding is larger than the adapter allows, and the op cannot be cut further.
+    #[error("{op}: a {what} of {bytes} bytes exceeds the adapter's largest binding of {limit} bytes")]
+    Binding {
+        /// The op.
+        op: &'static str,
+        /// Which operand.
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A tensor is larger than the adapter's largest buffer.
+    #[error("{op}: its output {shape:?} of {bytes} bytes exceeds the adapter's largest buffer of {limit} bytes")]
+    Buffer {
+        /// The op.
+        op: &'static str,
+        /// The tensor's shape.
+        shape: Vec<usize>,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// More elements than shaders can index.
+    #[error("{op}: its output {shape:?} has more than 2^32 - 1 elements")]
+    TooManyElements {
+        /// The op.
+        op: &'static str,
+        /// The tensor's shape.
+        shape: Vec<usize>,
+    },
+    /// The op needs something that the target lacks.
+    #[error("{op}: {what}")]
+    Unsupported {
+        /// The op.
+        op: &'static str,
+        /// What is missing.
+        what: String,
+    },
+}
+
+impl Plan {
+    /// Plans a graph.
+    ///
+    /// # Errors
+    /// [`PlanError`] if a tensor or binding does not fit the target.
+    pub fn new(graph: &Graph, target: &PlanTarget) -> Result<Self, PlanError> {
+        let mut memory = memory::Memory::new(graph, matches!(target, PlanTarget::Cpu));
+        let mut ops = Vec::with_capacity(graph.nodes().len());
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let inputs = graph.descs(&node.inputs);
+            let output = graph.desc(node.output).clone();
+            check_elements(node.op.name(), &output)?;
+            let aliased = memory.place_output(graph, index);
+            let io = Io { inputs: &inputs, output: &output, aliased };
+            let (dispatches, scratch) = match target {
+                PlanTarget::Cpu => (Vec::new(), Vec::new()),
+                PlanTarget::Gpu(target) => {
+                    check_buffer(node.op.name(), &output, target)?;
+                    let lowered = node.op.lower(&io, target)?;
+                    check_bindings(node.op.name(), &lowered.dispatches, target)?;
+                    (lowered.dispatches, lowered.scratch)
+                }
+            };
+            let scratch = memory.place_scratch(&scratch);
+            memory.release(graph, index, &scratch);
+            let bytes = if dispatches.is_empty() {
+                inputs.iter().chain([&output]).map(TensorDesc::bytes).sum()
+            } else {
+                dispatches.iter().flat_map(|d| &d.bindings).map(|b| b.size).sum()
+            };
+            let flops = node.op.flops(&inputs, &output);
+            let (name, shape) = (node.op.name(), output.shape);
+            ops.push(PlannedOp { name, shape, dispatches, scratch, aliased, flops, bytes });
+        }
+        let (slots, places) = memory.finish(graph);
+        let (weight_bytes, state_bytes) = constants(graph);
+        Ok(Self { ops, slots, places, weight_bytes, state_bytes })
+    }
+
+    /// Bytes of all slots and states: what a run needs beside the weights.
+    pub fn working_bytes(&self) -> u64 {
+        self.slots.iter().sum::<u64>() + self.state_bytes
+    }
+
+    /// Floating-point operations of one run.
+    pub fn flops(&self) -> u64 {
+        self.ops.iter().map(|op| op.flops).sum()
+    }
+
+    /// Bytes that the launches of one run bind.
+    pub fn bytes(&self) -> u64 {
+        self.ops.iter().map(|op| op.bytes).sum()
+    }
+
+    /// Launches of one run.
+    pub fn launches(&self) -> usize {
+        self.ops.iter().map(|op| op.dispatches.len()).sum()
+    }
+
+    /// The largest range that any launch binds.
+    pub fn largest_binding(&self) -> u64 {
+        let bindings = self.ops.iter().flat_map(|op| &op.dispatches).flat_map(|d| &d.bindings);
+        bindings.map(|b| b.size).max().unwrap_or(0)
+    }
+
+    /// Where a tensor lives.
+    pub fn place(&self, x: TensorId) -> &Place {
+        &self.places[x.index()]
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<20} {:<22} {:>9} {:>10}  launches", "op", "output", "MFLOP", "MB bound")?;
+        for op in &self.ops {
+            write!(
+                f,
+                "{:<20} {:<22} {:>9.2} {:>10.3}",
+                op.name,
+                format!("{:?}", op.shape),
+                op.flops as f64 / 1e6,
+                op.bytes as f64 / 1e6
+            )?;
+            for dispatch in &op.dispatches {
+                write!(f, "  {} {:?} [{}]", dispatch.kernel.name, dispatch.grid, dispatch.variant.label())?;
+            }
+            if let Some(input) = op.aliased {
+                write!(f, "  in place of input {input}")?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "{} ops, {} launches, {:.2} GFLOP, {:.1} MB bound; {} slots and states {:.1} MB, weights {:.1} MB, largest binding {:.1} MB",
+            self.ops.len(),
+            self.launches(),
+            self.flops() as f64 / 1e9,
+            self.bytes() as f64 / 1e6,
+            self.slots.len(),
+            self.working_bytes() as f64 / 1e6,
+            self.weight_bytes as f64 / 1e6,
+            self.largest_binding() as f64 / 1e6
+        )
+    }
+}
+
+fn check_elements(op: &'static str, output: &TensorDesc) -> Result<(), PlanError> {
+    if u32::try_from(output.elements()).is_err() {
+        return Err(PlanError::TooManyElements { op, shape: output.shape.clone() });
+    }
+    Ok(())
+}
+
+fn check_buffer(op: &'static str, output: &TensorDesc, target: &Target) -> Result<(), PlanError> {
+    let (bytes, limit) = (output.bytes(), target.max_buffer_bytes);
+    if bytes > limit {
+        return Err(PlanError::Buffer { op, shape: output.shape.clone(), bytes, limit });
+    }
+    Ok(())
+}
+
+fn check_bindings(op: &'static str, dispatches: &[Dispatch], target: &Target) -> Result<(), PlanError> {
+    let limit = target.max_binding_bytes;
+    for binding in dispatches.iter().flat_map(|d| &d.bindings) {
+        if binding.size > limit {
+            let what = match binding.operand {
+                Operand::Input(i) => format!("binding of input {i}"),
+                Operand::Output => "binding of the output".to_owned(),
+                Operand::Scratch(i) => format!("scratch buffer {i}"),
+                Operand::Unused => "dummy binding".to_owned(),
+            };
+            return Err(PlanError::Binding { op, what, bytes: binding.size, limit });
+        }
+    }
+    Ok(())
+}
+
+fn constants(graph: &Graph) -> (u64, u64) {
+    let (mut weights, mut states) = (0, 0);
+    for tensor in graph.tensors() {
+        match &tensor.source {
+            Source::Weight(_) => weights += tensor.desc.bytes(),
+            Source::State(_) => states += tensor.desc.bytes(),
+            _ => {}
+        }
+    }
+    (weights, states)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What every executor shares: inputs, cancellation, timings and errors of one run.
+use crate::{
+    graph::{Graph, Source},
+    plan::PlannedOp,
+    tensor::TensorId,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// Data for one input of a graph.
+#[derive(Debug, Clone, Copy)]
+pub struct RunInput<'a> {
+    /// The input's name in the graph.
+    pub name: &'a str,
+    /// Its values.
+    pub data: RunData<'a>,
+}
+
+/// Values of one input.
+#[derive(Debug, Clone, Copy)]
+pub enum RunData<'a> {
+    /// Floats; narrowed if the input is f16.
+    F32(&'a [f32]),
+    /// Integers.
+    U32(&'a [u32]),
+}
+
+impl<'a> RunInput<'a> {
+    /// Floats for an input.
+    pub fn f32(name: &'a str, data: &'a [f32]) -> Self {
+        Self { name, data: RunData::F32(data) }
+    }
+
+    /// Integers for an input.
+    pub fn u32(name: &'a str, data: &'a [u32]) -> Self {
+        Self { name, data: RunData::U32(data) }
+    }
+
+    /// The values as 32-bit words.
+    pub(crate) fn words(&self) -> &'a [f32] {
+        match self.data {
+            RunData::F32(data) => data,
+            RunData::U32(data) => bytemuck::cast_slice(data),
+        }
+    }
+
+    /// The graph's tensor of this name.
+    pub(crate) fn find(&self, graph: &Graph) -> Result<TensorId, RunError> {
+        let position = graph
+            .tensors()
+            .iter()
+            .position(|t| matches!(&t.source, Source::Input(name) if name == self.name))
+            .ok_or_else(|| RunError::UnknownInput(self.name.to_owned()))?;
+        let id = TensorId(u32::try_from(position).unwrap_or(u32::MAX));
+        let expected = graph.desc(id).elements();
+        if self.words().len() != expected {
+            return Err(RunError::InputLength {
+                name: self.name.to_owned(),
+                got: self.words().len(),
+                expected,
+            });
+        }
+        Ok(id)
+    }
+}
+
+/// A flag that ends a run between two submissions. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks the run to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long one launch (on the CPU: one op) took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timing {
+    /// The op.
+    pub op: &'static str,
+    /// The shape of its output.
+    pub shape: Vec<usize>,
+    /// The kernel and its variant; empty on the CPU.
+    pub variant: String,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes bound.
+    pub bytes: u64,
+    /// Time on the device.
+    pub duration: Duration,
+}
+
+impl Timing {
+    /// The timing of one launch of an op, or of the whole op.
+    pub(crate) fn of(op: &PlannedOp, launch: Option<usize>, duration: Duration) -> Self {
+        let share = op.dispatches.len().max(1) as u64;
+        let dispatch = launch.map(|i| &op.dispatches[i]);
+        Self {
+            op: op.name,
+            shape: op.shape.clone(),
+            variant: dispatch.map_or_else(String::new, |d| format!("{} {}", d.kernel.name, d.variant.label())),
+            flops: if launch.is_some() { op.flops / share } else { op.flops },
+            bytes: dispatch.map_or(op.bytes, |d| d.bindings.iter().map(|b| b.size).sum()),
+            duration,
+        }
+    }
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The caller asked for it.
+    #[error("cancelled")]
+    Cancelled,
+    /// The graph has no such input.
+    #[error("the graph has no input `{0}`")]
+    UnknownInput(String),
+    /// An input has the wrong number of values.
+    #[error("input `{name}` has {got} values, expected {expected}")]
+    InputLength {
+        /// The input.
+        name: String,
+        /// Values given.
+        got: usize,
+        /// Values needed.
+        expected: usize,
+    },
+    /// The GPU failed.
+    #[error(transparent)]
+    Gpu(#[from] crate::gpu::GpuError),
+}

@@ -1,0 +1,93 @@
+//! What a plan is made for: the limits and features of an adapter, as plain data.
+
+/// The properties of an adapter that decide variants and tiling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Largest range that one storage binding may cover, in bytes.
+    pub max_binding_bytes: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer_bytes: u64,
+    /// Alignment of storage binding offsets, in bytes.
+    pub offset_alignment: u64,
+    /// Most workgroups along one dimension of a dispatch.
+    pub max_groups: u32,
+    /// Most invocations in a workgroup.
+    pub max_invocations: u32,
+    /// Most bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Whether shaders may use f16.
+    pub shader_f16: bool,
+    /// Smallest and largest subgroup size, where shaders may use subgroup operations.
+    pub subgroups: Option<(u32, u32)>,
+    /// Whether the "GPU" is the CPU: barriers and workgroup memory then cost more than they save.
+    pub software: bool,
+}
+
+impl Target {
+    /// WebGPU's default limits without optional features: what every browser must offer.
+    pub fn webgpu_defaults() -> Self {
+        Self {
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            offset_alignment: 256,
+            max_groups: 65_535,
+            max_invocations: 256,
+            max_workgroup_bytes: 16 << 10,
+            shader_f16: false,
+            subgroups: None,
+            software: false,
+        }
+    }
+
+    /// Folds `groups` workgroups into a grid whose first two extents keep to the limit.
+    ///
+    /// The kernel counts `group.y * num_groups.x + group.x` and ignores the surplus.
+    pub fn fold(&self, groups: usize) -> [u32; 3] {
+        let max = self.max_groups as usize;
+        let y = groups.div_ceil(max).max(1);
+        let x = groups.div_ceil(y).max(1);
+        [clamp_u32(x), clamp_u32(y), 1]
+    }
+
+    /// Cuts `rows` rows of at most `row_bytes` bytes so that every piece fits one binding.
+    ///
+    /// Pieces start at multiples of 128 rows, so that offsets of 2-byte rows and wider are aligned to 256 bytes.
+    /// A single piece of 128 rows that does not fit is returned as it is; the plan then reports the binding.
+    pub fn row_tiles(&self, rows: usize, row_bytes: usize) -> Vec<std::ops::Range<usize>> {
+        let fitting = usize::try_from(self.max_binding_bytes).unwrap_or(usize::MAX) / row_bytes.max(1);
+        if rows <= fitting {
+            return vec![0..rows];
+        }
+        let tile = (fitting / 128 * 128).max(128);
+        (0..rows).step_by(tile).map(|start| start..(start + tile).min(rows)).collect()
+    }
+}
+
+/// A count as a shader parameter.
+///
+/// Shapes are checked against `u32::MAX` elements when a graph is planned, so nothing is cut off.
+pub(crate) fn clamp_u32(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fold_within_the_limit() {
+        let target = Target::webgpu_defaults();
+        assert_eq!(target.fold(10), [10, 1, 1]);
+        let [x, y, z] = target.fold(1_000_000);
+        assert!(x <= 65_535 && z == 1 && x as usize * y as usize >= 1_000_000);
+    }
+
+    #[test]
+    fn row_tiles_cover_all_rows_once_and_fit() {
+        let target = Target { max_binding_bytes: 1 << 20, ..Target::webgpu_defaults() };
+        let tiles = target.row_tiles(10_000, 1000);
+        assert_eq!(tiles.iter().map(ExactSizeIterator::len).sum::<usize>(), 10_000);
+        assert!(tiles.iter().all(|t| t.len() * 1000 <= 1 << 20 && t.start % 128 == 0));
+        assert!(tiles.windows(2).all(|w| w[0].end == w[1].start));
+    }
+}

@@ -1,0 +1,102 @@
+//! What a tensor is: a shape and an element type. No data.
+use std::fmt;
+
+/// Element type of a tensor in a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DType {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float.
+    F16,
+    /// bfloat16; weights only.
+    Bf16,
+    /// 32-bit unsigned integer: token ids, packed pixels.
+    U32,
+}
+
+impl DType {
+    /// Bytes per element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The shader type of an activation; bfloat16 and integers have none.
+    pub fn elem(self) -> Option<shaders::Elem> {
+        match self {
+            Self::F32 => Some(shaders::Elem::F32),
+            Self::F16 => Some(shaders::Elem::F16),
+            Self::Bf16 | Self::U32 => None,
+        }
+    }
+}
+
+impl From<model_loader::DType> for DType {
+    fn from(dtype: model_loader::DType) -> Self {
+        match dtype {
+            model_loader::DType::F32 => Self::F32,
+            model_loader::DType::F16 => Self::F16,
+            model_loader::DType::BF16 => Self::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::U32 => "u32",
+        })
+    }
+}
+
+/// Shape and element type; row-major and contiguous, batch is always one and absent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TensorDesc {
+    /// Extents, slowest first.
+    pub shape: Vec<usize>,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl TensorDesc {
+    /// A description of a tensor.
+    pub fn new(shape: &[usize], dtype: DType) -> Self {
+        Self { shape: shape.to_vec(), dtype }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Size in bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        (self.elements() * self.dtype.size()) as u64
+    }
+
+    /// The last extent (1 for a scalar).
+    pub fn cols(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+
+    /// The product of all extents but the last.
+    pub fn rows(&self) -> usize {
+        let leading = self.shape.len().saturating_sub(1);
+        self.shape[..leading].iter().product()
+    }
+}
+
+/// A tensor of one graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TensorId(pub(crate) u32);
+
+impl TensorId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}

@@ -1,0 +1,165 @@
+//! A model's constants, as graphs refer to them: shared, named, in the dtype they are stored in.
+use crate::{
+    cpu::pack::{PackedWeight, Weights},
+    tensor::{DType, TensorDesc},
+};
+use model_loader::{Bytes, HostTensor};
+use std::sync::{
+    Arc, OnceLock, Weak,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// A constant tensor. Clones share the data; two graphs that use one weight upload it once.
+#[derive(Debug, Clone)]
+pub struct Weight(Arc<WeightData>);
+
+/// Knows whether a [`Weight`] is still in use.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakWeight(Weak<WeightData>);
+
+#[derive(Debug)]
+struct WeightData {
+    id: u64,
+    name: String,
+    desc: TensorDesc,
+    bytes: Bytes,
+    dense: OnceLock<Vec<f32>>,
+    packed: OnceLock<PackedWeight>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Weight {
+    /// A matrix, `[out, in]` as torch stores it; kept in its stored dtype.
+    pub fn matrix(tensor: HostTensor) -> Self {
+        let desc = TensorDesc::new(&tensor.shape, tensor.dtype.into());
+        Self::new(tensor.name, desc, tensor.bytes)
+    }
+
+    /// A small tensor (bias, norm weight, table), widened to f32.
+    pub fn vector(tensor: &HostTensor) -> Self {
+        Self::from_f32(&tensor.name, &tensor.shape, tensor.to_f32())
+    }
+
+    /// A convolution kernel `[out, in, taps..]`, laid out `[out, taps.., in]` for channels-last data.
+    pub fn channels_last(tensor: &HostTensor) -> Self {
+        let (out, inner) = (tensor.shape[0], tensor.shape[1]);
+        let taps: usize = tensor.shape[2..].iter().product();
+        let size = tensor.dtype.size();
+        let mut bytes = vec![0_u8; tensor.bytes.len()];
+        for o in 0..out {
+            for i in 0..inner {
+                for t in 0..taps {
+                    let from = ((o * inner + i) * taps + t) * size;
+                    let to = ((o * taps + t) * inner + i) * size;
+                    bytes[to..to + size].copy_from_slice(&tensor.bytes[from..from + size]);
+                }
+            }
+        }
+        let mut shape = vec![out];
+        shape.extend_from_slice(&tensor.shape[2..]);
+        shape.push(inner);
+        Self::new(tensor.name.clone(), TensorDesc::new(&shape, tensor.dtype.into()), Bytes::from(bytes))
+    }
+
+    /// Matrices with equal columns, one above the other, as one: q, k and v in one product.
+    ///
+    /// Parts that are stored in different dtypes are widened to f32.
+    pub fn stack(name: &str, parts: &[HostTensor]) -> Self {
+        let mut shape = parts[0].shape.clone();
+        shape[0] = parts.iter().map(|p| p.shape[0]).sum();
+        if parts.iter().any(|p| p.dtype != parts[0].dtype) {
+            return Self::from_f32(name, &shape, parts.iter().flat_map(HostTensor::to_f32).collect());
+        }
+        let bytes: Vec<u8> = parts.iter().flat_map(|p| p.bytes.iter().copied()).collect();
+        Self::new(name.to_owned(), TensorDesc::new(&shape, parts[0].dtype.into()), Bytes::from(bytes))
+    }
+
+    /// A constant made on the host.
+    pub fn from_f32(name: &str, shape: &[usize], data: Vec<f32>) -> Self {
+        let bytes = Bytes::from(bytemuck::cast_slice(&data).to_vec());
+        Self::new(name.to_owned(), TensorDesc::new(shape, DType::F32), bytes)
+    }
+
+    /// A constant made on the host, of integers.
+    pub fn from_u32(name: &str, shape: &[usize], data: &[u32]) -> Self {
+        let bytes = Bytes::from(bytemuck::cast_slice(data).to_vec());
+        Self::new(name.to_owned(), TensorDesc::new(shape, DType::U32), bytes)
+    }
+
+    fn new(name: String, desc: TensorDesc, bytes: Bytes) -> Self {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let (dense, packed) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(WeightData { id, name, desc, bytes, dense, packed }))
+    }
+
+    /// Its name in the checkpoint.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Shape and stored dtype.
+    pub fn desc(&self) -> &TensorDesc {
+        &self.0.desc
+    }
+
+    /// The stored bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// The values as f32 (integers: their bits), made once.
+    pub fn dense(&self) -> &[f32] {
+        self.0.dense.get_or_init(|| widen(self.0.desc.dtype, &self.0.bytes))
+    }
+
+    /// The values packed for the CPU's matrix product, `[rows, all other extents]`, made once.
+    pub(crate) fn packed(&self) -> &PackedWeight {
+        self.0.packed.get_or_init(|| {
+            let rows = self.0.desc.shape[0];
+            let cols = self.0.desc.elements() / rows.max(1);
+            pack(self.0.desc.dtype, &self.0.bytes, rows, cols)
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakWeight {
+        WeakWeight(Arc::downgrade(&self.0))
+    }
+}
+
+impl WeakWeight {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+/// Mapped files align nothing: what is not aligned is copied first.
+fn pack(dtype: DType, bytes: &[u8], rows: usize, cols: usize) -> PackedWeight {
+    match dtype {
+        DType::F16 => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) => PackedWeight::new(Weights::F16(values), rows, cols),
+            Err(_) => PackedWeight::new(Weights::F16(&bytemuck::pod_collect_to_vec(bytes)), rows, cols),
+        },
+        DType::Bf16 => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) => PackedWeight::new(Weights::Bf16(values), rows, cols),
+            Err(_) => PackedWeight::new(Weights::Bf16(&bytemuck::pod_collect_to_vec(bytes)), rows, cols),
+        },
+        DType::F32 | DType::U32 => PackedWeight::new(Weights::F32(&widen(dtype, bytes)), rows, cols),
+    }
+}
+
+fn widen(dtype: DType, bytes: &[u8]) -> Vec<f32> {
+    match dtype {
+        DType::F32 | DType::U32 => {
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        }
+        DType::F16 => bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        DType::Bf16 => {
+            bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
+    }
+}
