@@ -93,6 +93,14 @@ impl Executor {
         }
     }
 
+    /// `Err` if a GPU launch has written behind a tensor; see [`GpuExecutor::check_guards`].
+    pub async fn check_guards(&self, program: &Program) -> Result<(), RunError> {
+        match (self, program) {
+            (Self::Gpu(gpu), Program::Gpu(program)) => Ok(gpu.check_guards(program).await?),
+            _ => Ok(()),
+        }
+    }
+
     /// The values of a state.
     pub async fn read_state(&mut self, state: &State) -> Result<Vec<f32>, RunError> {
         match self {

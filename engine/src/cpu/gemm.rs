@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pack::{AlignedBuffer, Format, PackedWeight};
-use super::simd::{MAX_ROWS, Simd, Work};
+use super::simd::{Simd, Work};
 
 mod epilogue;
 mod kernel;
@@ -14,7 +14,7 @@ mod kernel;
 mod tests;
 
 pub(crate) use epilogue::{Epilogue, Residual, View, ViewMut};
-pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, gather, multiply};
+pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
 
 /// Columns of a task, at most.
 const TASK_COLUMNS: usize = 256;
@@ -22,9 +22,6 @@ const TASK_COLUMNS: usize = 256;
 const TASK_ROWS: usize = 192;
 /// Weights of a task's columns that are used before going on along k, so that they stay in the second-level cache.
 const BLOCK_WEIGHTS: usize = 128 * 1024;
-/// Columns of a task from which on a strip of rows is copied together before use: rows far apart compete for the same
-/// lines of the first-level cache.
-const GATHER_COLUMNS: usize = 128;
 /// Multiplications below which threads cost more than they save.
 pub(crate) const SERIAL_WORK: usize = 200_000;
 
@@ -251,6 +248,30 @@ struct Typed<'a, A, E> {
     buffer: &'a mut AlignedBuffer,
 }
 
+/// Where the rows of a strip lie.
+#[derive(Default)]
+struct Table {
+    pointers: Vec<*const f32>,
+    rows: usize,
+    pieces: usize,
+}
+
+impl Table {
+    /// Finds the strip that begins at row `first`; past the task's last row the table is empty.
+    fn fill<A: Rows>(&mut self, task: &Task<'_, A>, block: &Block, first: usize, tile_rows: usize) {
+        self.pointers.clear();
+        self.rows = tile_rows.min(task.rows.end.saturating_sub(first));
+        if self.rows > 0 {
+            self.pieces = task.a.fill(first, self.rows, block.segments.clone(), tile_rows, &mut self.pointers);
+        }
+    }
+
+    /// The strip for a block of k, which may only be part of the segments if they come in one piece.
+    fn strip(&self, block: &Block) -> Strip<'_> {
+        Strip { table: &self.pointers, start: block.start, len: block.len / self.pieces.max(1), rows: self.rows }
+    }
+}
+
 impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
     type Output = ();
 
@@ -262,42 +283,27 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
         let width = task.columns.len().next_multiple_of(S::COLUMNS);
         let several = task.blocks.len() > 1;
         let held_rows = if several { task.rows.len().next_multiple_of(S::ROWS) } else { S::ROWS };
-        let gathered_stride = task.blocks[0].segments.len() * task.blocks[0].len + 16;
-        buffer.grow((held_rows * width + S::ROWS * gathered_stride) * size_of::<f32>());
-        let (sums, gathered) = buffer.values_mut::<f32>().split_at_mut(held_rows * width);
-        let mut near = [std::ptr::null(); MAX_ROWS];
-        let mut table = Vec::with_capacity(S::ROWS * task.a.segments());
+        buffer.grow(held_rows * width * size_of::<f32>());
+        let sums = &mut buffer.values_mut::<f32>()[..held_rows * width];
+        let (mut strip, mut next) = (Table::default(), Table::default());
         for (index, block) in task.blocks.iter().enumerate() {
+            strip.fill(&task, block, task.rows.start, S::ROWS);
             for first in task.rows.clone().step_by(S::ROWS) {
-                let rows = S::ROWS.min(task.rows.end - first);
-                table.clear();
-                let pieces = task.a.fill(first, rows, block.segments.clone(), S::ROWS, &mut table);
-                // Only whole segments come in pieces.
-                let mut strip = Strip { table: &table, start: block.start, len: block.len / pieces, rows };
-                if width >= GATHER_COLUMNS {
-                    // SAFETY: `gathered` has ROWS rows of `gathered_stride`, at least the block's values.
-                    unsafe { gather(s, strip, gathered.as_mut_ptr(), gathered_stride) };
-                    for (row, pointer) in near.iter_mut().enumerate() {
-                        *pointer = gathered[row.min(rows - 1) * gathered_stride..].as_ptr();
-                    }
-                    let len = block.segments.len() * block.len;
-                    strip = Strip { table: &near[..S::ROWS], start: 0, len, rows };
-                }
+                next.fill(&task, block, first + S::ROWS, S::ROWS);
                 let held = if several { (first - task.rows.start) * width } else { 0 };
                 let at = sums[held..held + S::ROWS * width].as_mut_ptr();
                 for column in (0..width).step_by(S::COLUMNS) {
+                    next.strip(block).prefetch(s, column, width);
                     let from = (task.columns.start + column) * k + block.k * S::COLUMNS;
                     let panel = &panels[from..from + block.segments.len() * block.len * S::COLUMNS];
                     let wide = task.columns.len() - column > S::LANES;
                     let sums = Sums { at: at.wrapping_add(column), stride: width, accumulate: index > 0 };
                     // SAFETY: `Rows` promises the table; the slices were cut to size: the panel above, and `at` has ROWS
                     // rows of `width`, of which COLUMNS follow `column`.
-                    unsafe { multiply(s, strip, panel.as_ptr(), S::COLUMNS, wide, sums) };
+                    unsafe { multiply(s, strip.strip(block), panel.as_ptr(), S::COLUMNS, wide, sums) };
                 }
-                if index + 1 < task.blocks.len() {
-                    continue;
-                }
-                for row in 0..rows {
+                let finished = if index + 1 == task.blocks.len() { strip.rows } else { 0 };
+                for row in 0..finished {
                     let to = task.a.output_row(first + row);
                     assert!(to < task.output_rows, "product: output row");
                     // SAFETY: `product` checked the output and the epilogue for `output_rows` rows of all columns; no other
@@ -308,6 +314,7 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
                         task.epilogue.finish(s, sums, to, task.columns.start, task.columns.len(), out);
                     }
                 }
+                std::mem::swap(&mut strip, &mut next);
             }
         }
     }

@@ -76,6 +76,20 @@ pub(super) async fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::B
     gpu.scoped(what, size, || gpu.device.create_buffer(&descriptor)).await
 }
 
+/// Bytes behind a tensor that nothing may write.
+pub(super) const GUARD: u64 = 256;
+
+/// A buffer for tensors; with guard bands, full of NaN and longer than its tensors.
+pub(super) async fn slot(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
+    if !gpu.options.guard_bands {
+        return storage(gpu, "tensors", bytes).await;
+    }
+    let buffer = storage(gpu, "tensors", bytes + GUARD).await?;
+    let ones = vec![0xff; usize::try_from(buffer.size()).unwrap_or(0)];
+    gpu.queue.write_buffer(&buffer, 0, &ones);
+    Ok(buffer)
+}
+
 /// Writes values at the start of a buffer as the given dtype.
 pub(super) fn write(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc, words: &[f32]) {
     if desc.dtype == DType::F16 {

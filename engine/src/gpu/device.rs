@@ -45,6 +45,8 @@ pub struct AdapterSummary {
 pub struct GpuOptions {
     /// Keep naga's bounds checks and loop bounds in the kernels. The tests run with and without.
     pub runtime_checks: bool,
+    /// Fill new buffers with NaN and leave a band behind each that [`super::GpuExecutor::check_guards`] looks at.
+    pub guard_bands: bool,
     /// Where compiled pipelines are kept, on backends that can.
     pub pipeline_cache: Option<PathBuf>,
 }

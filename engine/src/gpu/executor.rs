@@ -13,7 +13,7 @@ use crate::{
     op::{Dispatch, Operand},
     plan::{Place, Plan, PlanTarget},
     run::{Cancel, RunError, RunInput, Timing},
-    tensor::TensorId,
+    tensor::{DType, TensorDesc, TensorId},
 };
 
 /// A device with its pipelines, constants and states.
@@ -72,7 +72,7 @@ impl GpuExecutor {
         self.pipelines.prepare(&self.gpu, keys)?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
-            slots.push(buffers::storage(&self.gpu, "tensors", *bytes).await?);
+            slots.push(buffers::slot(&self.gpu, *bytes).await?);
         }
         let mut constants = Vec::with_capacity(graph.tensors().len());
         for tensor in graph.tensors() {
@@ -262,6 +262,19 @@ impl GpuExecutor {
             Some(buffer) => readback::read(&self.gpu, buffer, program.graph.desc(id)).await,
             None => Err(GpuError::Validation("the tensor has no buffer".to_owned())),
         }
+    }
+
+    /// `Err` if a launch has written behind a tensor. Needs [`super::GpuOptions::guard_bands`].
+    pub async fn check_guards(&self, program: &GpuProgram) -> Result<(), GpuError> {
+        for (index, slot) in program.slots.iter().enumerate() {
+            let desc = TensorDesc::new(&[usize::try_from(slot.size() / 4).unwrap_or(0)], DType::U32);
+            let words = readback::read(&self.gpu, slot, &desc).await?;
+            let guard = usize::try_from(buffers::GUARD / 4).unwrap_or(0);
+            if words[words.len().saturating_sub(guard)..].iter().any(|w| w.to_bits() != u32::MAX) {
+                return Err(GpuError::Validation(format!("slot {index}: written behind its end")));
+            }
+        }
+        Ok(())
     }
 
     /// The values of a state.

@@ -60,6 +60,22 @@ pub(crate) struct Strip<'a> {
     pub(crate) rows: usize,
 }
 
+impl Strip<'_> {
+    /// Asks for part `at..at + S::COLUMNS` of `whole` of the strip to be brought into the cache. Rows are short stretches
+    /// far apart, which the machine's own guesses miss.
+    #[inline(always)]
+    pub(crate) fn prefetch<S: Simd>(&self, s: S, at: usize, whole: usize) {
+        const LINE: usize = 16;
+        let lines = self.len.div_ceil(LINE);
+        let (first, end) = (lines * at / whole, lines * (at + S::COLUMNS) / whole);
+        for &pointer in self.table {
+            for line in first..end {
+                s.prefetch(pointer.wrapping_add(self.start + line * LINE));
+            }
+        }
+    }
+}
+
 /// Where a tile's sums go.
 #[derive(Clone, Copy)]
 pub(crate) struct Sums {
@@ -103,32 +119,6 @@ pub(crate) unsafe fn multiply<S: Simd, E: Element>(
             (5..=8, false) => tile::<S, E, 8, 1, 1>(s, strip, panel, panel_stride, sums),
             (_, true) => tile::<S, E, 12, 2, 1>(s, strip, panel, panel_stride, sums),
             (_, false) => tile::<S, E, 12, 1, 1>(s, strip, panel, panel_stride, sums),
-        }
-    }
-}
-
-/// Copies the rows of a strip to `to`, `stride` apart, each row's pieces one after the other.
-///
-/// # Safety
-/// As [`multiply`] for the table; `to` is valid for writing `strip.rows` rows.
-#[inline(always)]
-pub(crate) unsafe fn gather<S: Simd>(s: S, strip: Strip<'_>, to: *mut f32, stride: usize) {
-    let pieces = strip.table.len() / S::ROWS;
-    for row in 0..strip.rows {
-        for piece in 0..pieces {
-            let mut i = 0;
-            // SAFETY: the table has ROWS pointers for each piece; i stays below the piece's length.
-            unsafe {
-                let from = (*strip.table.get_unchecked(piece * S::ROWS + row)).add(strip.start);
-                let to = to.add(row * stride + piece * strip.len);
-                while i + S::LANES <= strip.len {
-                    s.store(to.add(i), s.load(from.add(i)));
-                    i += S::LANES;
-                }
-                if i < strip.len {
-                    s.store_part(to.add(i), s.load_part(from.add(i), strip.len - i), strip.len - i);
-                }
-            }
         }
     }
 }

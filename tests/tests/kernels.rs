@@ -1,0 +1,107 @@
+//! Every kernel is reached by a case, and every variant that any target gets is valid everywhere.
+use engine::{
+    plan::{Plan, PlanTarget},
+    target::Target,
+};
+use kinora_tests::ops;
+use naga::{
+    back::{hlsl, msl, pipeline_constants::process_overrides, spv},
+    valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
+};
+use shaders::{Kernel, Variant, lint};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One of each kind of adapter.
+fn targets() -> Vec<Target> {
+    let browser = Target::webgpu_defaults();
+    let desktop = Target {
+        shader_f16: true,
+        subgroups: Some((32, 32)),
+        max_binding_bytes: 2 << 30,
+        max_buffer_bytes: 4 << 30,
+        max_invocations: 1024,
+        max_workgroup_bytes: 48 << 10,
+        ..browser.clone()
+    };
+    let software = Target { software: true, shader_f16: true, subgroups: Some((8, 8)), ..browser.clone() };
+    vec![browser, desktop, software]
+}
+
+fn variants() -> BTreeSet<(&'static str, Variant)> {
+    let mut found = BTreeSet::new();
+    for case in ops::all() {
+        let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        for target in targets() {
+            if case.needs_f16() && !target.shader_f16 {
+                continue;
+            }
+            let plan = Plan::new(&graph, &PlanTarget::Gpu(target))
+                .unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            for dispatch in plan.ops.iter().flat_map(|op| &op.dispatches) {
+                found.insert((dispatch.kernel.name, dispatch.variant.clone()));
+            }
+        }
+    }
+    found
+}
+
+fn kernel(name: &str) -> &'static Kernel {
+    shaders::ALL.iter().find(|k| k.name == name).unwrap_or_else(|| panic!("no kernel {name}"))
+}
+
+#[test]
+fn every_kernel_is_reached_by_a_case() {
+    let reached: BTreeSet<&str> = variants().into_iter().map(|(name, _)| name).collect();
+    let all: BTreeSet<&str> = shaders::ALL.iter().map(|k| k.name).collect();
+    assert_eq!(reached, all);
+}
+
+#[test]
+fn every_variant_keeps_to_the_webgpu_defaults() {
+    let mut worst: BTreeMap<&str, u32> = BTreeMap::new();
+    for (name, variant) in variants() {
+        let budget = lint(kernel(name), &variant).unwrap_or_else(|e| panic!("{e}"));
+        let bytes = worst.entry(name).or_default();
+        *bytes = (*bytes).max(budget.workgroup_bytes);
+    }
+    assert_eq!(worst.len(), shaders::ALL.len());
+}
+
+#[test]
+fn every_variant_translates_to_spirv_msl_and_hlsl() {
+    let variants = variants();
+    assert!(!variants.is_empty());
+    for (name, variant) in variants {
+        let label = format!("{name} [{}]", variant.label());
+        let (module, info) = kernel(name).module(&variant).unwrap_or_else(|e| panic!("{e}"));
+        let constants = variant.overrides.iter().map(|(n, v)| ((*n).to_owned(), f64::from(*v))).collect();
+        let (module, _) =
+            process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
+                .unwrap_or_else(|e| panic!("{label}: {e}"));
+        let module = module.into_owned();
+        let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{label}: {e:?}"));
+        translate(&label, &module, &info);
+    }
+}
+
+fn translate(label: &str, module: &naga::Module, info: &ModuleInfo) {
+    let words = spv::write_vec(module, info, &spv::Options::default(), None)
+        .unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}"));
+    assert_eq!(words[0], 0x0723_0203, "{label}: SPIR-V");
+    let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    let (metal, _) = msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+        .unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
+    assert!(metal.contains("kernel void"), "{label}: MSL");
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_2,
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
+        .write(module, info, None)
+        .unwrap_or_else(|e| panic!("{label}: HLSL: {e}"));
+    assert!(text.contains("numthreads"), "{label}: HLSL");
+}
