@@ -248,30 +248,6 @@ struct Typed<'a, A, E> {
     buffer: &'a mut AlignedBuffer,
 }
 
-/// Where the rows of a strip lie.
-#[derive(Default)]
-struct Table {
-    pointers: Vec<*const f32>,
-    rows: usize,
-    pieces: usize,
-}
-
-impl Table {
-    /// Finds the strip that begins at row `first`; past the task's last row the table is empty.
-    fn fill<A: Rows>(&mut self, task: &Task<'_, A>, block: &Block, first: usize, tile_rows: usize) {
-        self.pointers.clear();
-        self.rows = tile_rows.min(task.rows.end.saturating_sub(first));
-        if self.rows > 0 {
-            self.pieces = task.a.fill(first, self.rows, block.segments.clone(), tile_rows, &mut self.pointers);
-        }
-    }
-
-    /// The strip for a block of k, which may only be part of the segments if they come in one piece.
-    fn strip(&self, block: &Block) -> Strip<'_> {
-        Strip { table: &self.pointers, start: block.start, len: block.len / self.pieces.max(1), rows: self.rows }
-    }
-}
-
 impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
     type Output = ();
 
@@ -285,25 +261,29 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
         let held_rows = if several { task.rows.len().next_multiple_of(S::ROWS) } else { S::ROWS };
         buffer.grow(held_rows * width * size_of::<f32>());
         let sums = &mut buffer.values_mut::<f32>()[..held_rows * width];
-        let (mut strip, mut next) = (Table::default(), Table::default());
+        let mut table = Vec::with_capacity(S::ROWS * task.a.segments());
         for (index, block) in task.blocks.iter().enumerate() {
-            strip.fill(&task, block, task.rows.start, S::ROWS);
             for first in task.rows.clone().step_by(S::ROWS) {
-                next.fill(&task, block, first + S::ROWS, S::ROWS);
+                let rows = S::ROWS.min(task.rows.end - first);
+                table.clear();
+                let pieces = task.a.fill(first, rows, block.segments.clone(), S::ROWS, &mut table);
+                // Only whole segments come in pieces.
+                let strip = Strip { table: &table, start: block.start, len: block.len / pieces, rows };
                 let held = if several { (first - task.rows.start) * width } else { 0 };
                 let at = sums[held..held + S::ROWS * width].as_mut_ptr();
                 for column in (0..width).step_by(S::COLUMNS) {
-                    next.strip(block).prefetch(s, column, width);
                     let from = (task.columns.start + column) * k + block.k * S::COLUMNS;
                     let panel = &panels[from..from + block.segments.len() * block.len * S::COLUMNS];
                     let wide = task.columns.len() - column > S::LANES;
                     let sums = Sums { at: at.wrapping_add(column), stride: width, accumulate: index > 0 };
                     // SAFETY: `Rows` promises the table; the slices were cut to size: the panel above, and `at` has ROWS
                     // rows of `width`, of which COLUMNS follow `column`.
-                    unsafe { multiply(s, strip.strip(block), panel.as_ptr(), S::COLUMNS, wide, sums) };
+                    unsafe { multiply(s, strip, panel.as_ptr(), S::COLUMNS, wide, sums) };
                 }
-                let finished = if index + 1 == task.blocks.len() { strip.rows } else { 0 };
-                for row in 0..finished {
+                if index + 1 < task.blocks.len() {
+                    continue;
+                }
+                for row in 0..rows {
                     let to = task.a.output_row(first + row);
                     assert!(to < task.output_rows, "product: output row");
                     // SAFETY: `product` checked the output and the epilogue for `output_rows` rows of all columns; no other
@@ -314,7 +294,6 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
                         task.epilogue.finish(s, sums, to, task.columns.start, task.columns.len(), out);
                     }
                 }
-                std::mem::swap(&mut strip, &mut next);
             }
         }
     }

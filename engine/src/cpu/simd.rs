@@ -152,11 +152,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `from` is valid for reading [`Simd::LANES`] values.
     unsafe fn load_bf16(self, from: *const u16) -> Self::V;
-    /// Asks for the cache line at `from`, which need not be valid, to be brought into the second-level cache.
-    #[inline(always)]
-    fn prefetch(self, from: *const f32) {
-        let _ = from;
-    }
 
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;

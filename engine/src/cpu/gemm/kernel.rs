@@ -60,22 +60,6 @@ pub(crate) struct Strip<'a> {
     pub(crate) rows: usize,
 }
 
-impl Strip<'_> {
-    /// Asks for part `at..at + S::COLUMNS` of `whole` of the strip to be brought into the cache. Rows are short stretches
-    /// far apart, which the machine's own guesses miss.
-    #[inline(always)]
-    pub(crate) fn prefetch<S: Simd>(&self, s: S, at: usize, whole: usize) {
-        const LINE: usize = 16;
-        let lines = self.len.div_ceil(LINE);
-        let (first, end) = (lines * at / whole, lines * (at + S::COLUMNS) / whole);
-        for &pointer in self.table {
-            for line in first..end {
-                s.prefetch(pointer.wrapping_add(self.start + line * LINE));
-            }
-        }
-    }
-}
-
 /// Where a tile's sums go.
 #[derive(Clone, Copy)]
 pub(crate) struct Sums {

@@ -1,7 +1,7 @@
 //! AVX-512 and AVX2 vectors.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1, _mm_cvtss_f32, _mm_prefetch, _mm_loadu_si128,
+    __m256, __m256i, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_cvtss_f32, _mm_loadu_si128,
     _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_epi32, _mm256_add_ps,
     _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
     _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
@@ -114,10 +114,6 @@ impl Simd for Avx512 {
         )))))
     }
     #[inline(always)]
-    fn prefetch(self, from: *const f32) {
-        intrinsic!(_mm_prefetch::<_MM_HINT_T1>(from.cast()));
-    }
-    #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         intrinsic!(_mm512_add_ps(a, b))
     }
@@ -204,10 +200,6 @@ impl Simd for Avx2 {
         intrinsic!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(
             from.cast()
         )))))
-    }
-    #[inline(always)]
-    fn prefetch(self, from: *const f32) {
-        intrinsic!(_mm_prefetch::<_MM_HINT_T1>(from.cast()));
     }
     #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
