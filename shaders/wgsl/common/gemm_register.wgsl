@@ -1,0 +1,78 @@
+// Matrix product in registers, without workgroup memory and barriers: for GPUs that are really CPUs, where a load costs
+// some thirty multiply-adds. An invocation owns TILE_N columns of TILE_M rows, so a weight is loaded by one invocation
+// only; the rows are shared out over the LANES invocations of a subgroup, and `spread` hands each row to all of them.
+//
+// The importer has `params.{rows, cols, segments, segment_length}` and describes its operands:
+//   a_row(row) -> ARow: what is known of a row; rows past the last may be asked for
+//   a_place(ARow, segment) -> APlace: where a segment of a row lies
+//   a_quad(APlace, k) -> vec4<f32>: elements k..k + 4 of that segment, zeros behind its end
+//   w_quad(col, segment, k) -> vec4<f32>: the same of a weight row
+//   store(row, col, sum)
+#import SPREAD
+#import fma_quad
+#import tile_order
+
+override WG_X: u32 = 8u;
+
+const ROW_LOADS = TILE_M / LANES;
+const HALF_M = TILE_M / 2u;
+
+@compute @workgroup_size(WG_X)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tiles_m = (params.rows + TILE_M - 1u) / TILE_M;
+    let tiles_n = (params.cols + TILE_N * WG_X - 1u) / (TILE_N * WG_X);
+    let tile = tile_of(group.y * groups.x + group.x, tiles_m, tiles_n);
+    let first_row = tile.x * TILE_M;
+    let first_col = tile.y * TILE_N * WG_X + lane;
+    if first_row >= params.rows {
+        return;
+    }
+
+    var rows: array<ARow, ROW_LOADS>;
+    for (var i = 0u; i < ROW_LOADS; i += 1u) {
+        rows[i] = a_row(first_row + i * LANES + lane % LANES);
+    }
+    var sums: array<array<f32, TILE_N>, TILE_M>;
+    for (var segment = 0u; segment < params.segments; segment += 1u) {
+        var places: array<APlace, ROW_LOADS>;
+        for (var i = 0u; i < ROW_LOADS; i += 1u) {
+            places[i] = a_place(rows[i], segment);
+        }
+        for (var k = 0u; k < params.segment_length; k += 4u) {
+            var w: array<vec4<f32>, TILE_N>;
+            for (var j = 0u; j < TILE_N; j += 1u) {
+                w[j] = w_quad(min(first_col + j * WG_X, params.cols - 1u), segment, k);
+            }
+            var a: array<vec4<f32>, ROW_LOADS>;
+            for (var i = 0u; i < ROW_LOADS; i += 1u) {
+                a[i] = a_quad(places[i], k);
+            }
+            // Two loops: the driver unrolls each, and would give up on one of twice the length.
+            for (var i = 0u; i < HALF_M; i += 1u) {
+                let row = spread(a[i / LANES], i % LANES);
+                for (var j = 0u; j < TILE_N; j += 1u) {
+                    sums[i][j] = fma_quad(row, w[j], sums[i][j]);
+                }
+            }
+            for (var i = HALF_M; i < TILE_M; i += 1u) {
+                let row = spread(a[i / LANES], i % LANES);
+                for (var j = 0u; j < TILE_N; j += 1u) {
+                    sums[i][j] = fma_quad(row, w[j], sums[i][j]);
+                }
+            }
+        }
+    }
+    for (var i = 0u; i < TILE_M; i += 1u) {
+        for (var j = 0u; j < TILE_N; j += 1u) {
+            let row = first_row + i;
+            let col = first_col + j * WG_X;
+            if row < params.rows && col < params.cols {
+                store(row, col, sums[i][j]);
+            }
+        }
+    }
+}
