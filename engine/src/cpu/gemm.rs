@@ -11,7 +11,7 @@ use super::simd::{Simd, Work};
 mod epilogue;
 mod kernel;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use epilogue::{Epilogue, Residual, View, ViewMut};
 pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
@@ -22,11 +22,19 @@ const TASK_COLUMNS: usize = 256;
 const TASK_ROWS: usize = 192;
 /// Weights of a task's columns that are used before going on along k, so that they stay in the second-level cache.
 const BLOCK_WEIGHTS: usize = 128 * 1024;
+/// Values of k that every block has room for.
+pub(crate) const BLOCK_LEN: usize = BLOCK_WEIGHTS / TASK_COLUMNS;
 /// Multiplications below which threads cost more than they save.
 pub(crate) const SERIAL_WORK: usize = 200_000;
 
 /// out[m, n] = epilogue(sum over k of a[m, k] * weight[n, k]) for `rows` rows.
-pub(crate) fn matmul(a: View<'_>, rows: usize, weight: &PackedWeight, epilogue: &Epilogue<'_>, out: ViewMut<'_>) {
+pub(crate) fn matmul(
+    a: View<'_>,
+    rows: usize,
+    weight: &PackedWeight,
+    epilogue: &Epilogue<'_>,
+    out: ViewMut<'_>,
+) {
     a.check("a", rows, weight.k());
     epilogue.check(rows, weight.n());
     product(&Matrix { view: a, rows, k: weight.k() }, weight, epilogue, rows, out);
@@ -88,7 +96,9 @@ unsafe impl Rows for Matrix<'_> {
         tile_rows: usize,
         table: &mut Vec<*const f32>,
     ) -> usize {
-        let row = |i: usize| &self.view.data[self.view.offset + (first + i.min(count - 1)) * self.view.row_stride..];
+        let row = |i: usize| {
+            &self.view.data[self.view.offset + (first + i.min(count - 1)) * self.view.row_stride..]
+        };
         table.extend((0..tile_rows).map(|i| row(i).as_ptr()));
         1
     }
@@ -177,7 +187,8 @@ pub(crate) fn product<A: Rows>(
     let row_stride = out.row_stride;
     let run = |task: usize| {
         let (rows, columns) = cut.task(task);
-        let task = Task { a, weight, epilogue, blocks: &blocks, rows, columns, out: base, row_stride, output_rows };
+        let task =
+            Task { a, weight, epilogue, blocks: &blocks, rows, columns, out: base, row_stride, output_rows };
         SUMS.with_borrow_mut(|buffer| match weight.format() {
             Format::F32 => isa.dispatch(Typed::<_, f32> { task, panels: weight.panels(), buffer }),
             Format::F16 => isa.dispatch(Typed::<_, F16Bits> { task, panels: weight.panels(), buffer }),
@@ -201,7 +212,13 @@ struct Cut {
 
 impl Cut {
     /// Tasks of whole tiles, a few for each thread where there is work enough.
-    fn new(all_rows: usize, all_columns: usize, tile_rows: usize, tile_columns: usize, threads: usize) -> Self {
+    fn new(
+        all_rows: usize,
+        all_columns: usize,
+        tile_rows: usize,
+        tile_columns: usize,
+        threads: usize,
+    ) -> Self {
         let wanted = if threads == 1 { 1 } else { 4 * threads };
         let mut columns = all_columns.next_multiple_of(tile_columns).min(TASK_COLUMNS);
         let by_columns = all_columns.div_ceil(columns);

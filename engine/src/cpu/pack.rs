@@ -136,15 +136,17 @@ impl PackedWeight {
         let columns = isa.columns();
         let mut buffer = AlignedBuffer::new(n.next_multiple_of(columns) * k * format.size());
         if k > 0 {
-            buffer.values_mut::<T>().par_chunks_mut(columns * k).zip(values.par_chunks(columns * k)).for_each(
-                |(panel, rows)| {
+            buffer
+                .values_mut::<T>()
+                .par_chunks_mut(columns * k)
+                .zip(values.par_chunks(columns * k))
+                .for_each(|(panel, rows)| {
                     for (column, row) in rows.chunks_exact(k).enumerate() {
                         for (to, &value) in panel[column..].iter_mut().step_by(columns).zip(row) {
                             *to = bits(value);
                         }
                     }
-                },
-            );
+                });
         }
         Self { isa, format, n, k, buffer }
     }

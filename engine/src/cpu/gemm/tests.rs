@@ -81,7 +81,13 @@ fn k_in_several_blocks_and_columns_in_several_tasks() {
             let (a, w) = (values(m * k, 3), values(n * k, 4));
             let packed = PackedWeight::with_isa(isa, Weights::F32(&w), n, k);
             let mut out = vec![f32::NAN; m * n];
-            matmul(View::contiguous(&a, k), m, &packed, &Epilogue::default(), ViewMut::contiguous(&mut out, n));
+            matmul(
+                View::contiguous(&a, k),
+                m,
+                &packed,
+                &Epilogue::default(),
+                ViewMut::contiguous(&mut out, n),
+            );
             // Sums wander up to about 60, where half an ulp is 2e-6: 10,000 roundings walk 2e-4.
             assert_close(&out, &reference(&a, &w, m, n, k), 3e-4, &format!("{isa:?} {m} {n} {k}"));
         }
@@ -123,7 +129,11 @@ fn every_epilogue_with_strides_and_guards() {
                 let Some((row, column)) =
                     i.checked_sub(1).map(|i| (i / (n + 3), i % (n + 3))).filter(|&(_, column)| column < n)
                 else {
-                    assert_eq!(value.to_bits(), guards[i].to_bits(), "{isa:?} case {case}: stray write at {i}");
+                    assert_eq!(
+                        value.to_bits(),
+                        guards[i].to_bits(),
+                        "{isa:?} case {case}: stray write at {i}"
+                    );
                     continue;
                 };
                 let mut y = sums[row * n + column];
@@ -199,12 +209,19 @@ fn empty_operands() {
 fn an_output_too_small_is_refused() {
     let packed = PackedWeight::new(Weights::F32(&[1.0; 8]), 4, 2);
     let mut out = [0.0; 11];
-    matmul(View::contiguous(&[1.0; 6], 2), 3, &packed, &Epilogue::default(), ViewMut::contiguous(&mut out, 4));
+    matmul(
+        View::contiguous(&[1.0; 6], 2),
+        3,
+        &packed,
+        &Epilogue::default(),
+        ViewMut::contiguous(&mut out, 4),
+    );
 }
 
 #[test]
 fn blocks_cover_k_once_in_order() {
-    for (segments, len, limit) in [(1, 10, 100), (27, 32, 256), (1, 1031, 100), (3, 500, 128), (9, 96, 100), (1, 0, 8)]
+    for (segments, len, limit) in
+        [(1, 10, 100), (27, 32, 256), (1, 1031, 100), (3, 500, 128), (9, 96, 100), (1, 0, 8)]
     {
         let mut at = 0;
         for block in blocks(segments, len, limit) {
@@ -220,7 +237,8 @@ fn blocks_cover_k_once_in_order() {
 
 #[test]
 fn tasks_cover_the_output_once() {
-    for (rows, columns, threads) in [(1, 4096, 2), (216, 256, 2), (216, 1024, 16), (5, 5, 4), (3000, 700, 3)] {
+    for (rows, columns, threads) in [(1, 4096, 2), (216, 256, 2), (216, 1024, 16), (5, 5, 4), (3000, 700, 3)]
+    {
         let cut = Cut::new(rows, columns, 12, 32, threads);
         let mut seen = vec![0_u8; rows * columns];
         for task in 0..cut.count() {

@@ -27,8 +27,9 @@ pub(crate) struct Avx2(());
 impl Avx512 {
     /// The instruction set, if this machine has it.
     pub(crate) fn detect() -> Option<Self> {
-        let found =
-            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
         found.then_some(Self(()))
     }
 
@@ -46,8 +47,9 @@ impl Avx512 {
 impl Avx2 {
     /// The instruction set, if this machine has it.
     pub(crate) fn detect() -> Option<Self> {
-        let found =
-            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         found.then_some(Self(()))
     }
 

@@ -1,0 +1,128 @@
+//! Attention against plain loops in double precision.
+
+use super::*;
+use crate::cpu::gemm::tests::{assert_close, values};
+
+/// The formula, with all scores of a row at once.
+fn reference(
+    shape: &AttentionShape,
+    q: View<'_>,
+    k: View<'_>,
+    v: View<'_>,
+    bias: Option<&[f32]>,
+) -> Vec<f64> {
+    let &AttentionShape { groups, queries, keys, heads, head_dim, scale } = shape;
+    let at = |view: &View<'_>, row: usize, column: usize| {
+        f64::from(view.data[view.offset + row * view.row_stride + column])
+    };
+    let mut out = vec![0.0; groups * queries * heads * head_dim];
+    for (index, out) in out.chunks_exact_mut(head_dim).enumerate() {
+        let (row, head) = (index / heads, index % heads);
+        let (group, query) = (row / queries, row % queries);
+        let scores: Vec<f64> = (0..keys)
+            .map(|key| {
+                let dot: f64 = (head * head_dim..(head + 1) * head_dim)
+                    .map(|c| at(&q, row, c) * at(&k, group * keys + key, c))
+                    .sum();
+                let bias = bias.map_or(0.0, |bias| f64::from(bias[(key + keys - 1 - query) * heads + head]));
+                f64::from(scale) * dot + bias
+            })
+            .collect();
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = scores.iter().map(|x| (x - largest).exp()).sum();
+        for (key, score) in scores.iter().enumerate() {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out += (score - largest).exp() / total * at(&v, group * keys + key, head * head_dim + c);
+            }
+        }
+    }
+    out
+}
+
+/// Runs one case on every instruction set, q, k and v side by side in one matrix and spiked so that blocks differ.
+fn check(shape: AttentionShape, biased: bool) {
+    let AttentionShape { groups, queries, keys, heads, head_dim, .. } = shape;
+    let columns = heads * head_dim;
+    let stride = 3 * columns + 1;
+    let rows = groups * queries.max(keys);
+    let mut all = values(rows * stride, 1);
+    for spike in all.iter_mut().step_by(97) {
+        *spike *= 8.0;
+    }
+    let view = |part: usize| View { data: &all, offset: part * columns + 1, row_stride: stride };
+    let bias = biased.then(|| values((2 * keys - 1) * heads, 2));
+    let want = reference(&shape, view(0), view(1), view(2), bias.as_deref());
+    for isa in Isa::available() {
+        let mut out = vec![f32::NAN; groups * queries * (columns + 2)];
+        let to = ViewMut { data: &mut out, offset: 1, row_stride: columns + 2 };
+        attention_with_isa(isa, &shape, view(0), view(1), view(2), bias.as_deref(), to);
+        let mut got = Vec::new();
+        for row in out.chunks_exact(columns + 2) {
+            assert!(row[0].is_nan() && row[columns + 1].is_nan(), "{isa:?} {shape:?}: stray write");
+            got.extend_from_slice(&row[1..=columns]);
+        }
+        // Scores up to 100 are rounded to 4e-6, which exp turns into relative errors.
+        assert_close(&got, &want, 3e-5, &format!("{isa:?} {shape:?} biased {biased}"));
+    }
+}
+
+#[test]
+fn lengths_around_the_tiles_and_blocks() {
+    for keys in [1, 2, 7, 8, 9, 15, 17, 31, 33, 255, 256, 257, 600] {
+        for queries in [1, 5, 6, 7, 12, 13, 29] {
+            check(AttentionShape { groups: 1, queries, keys, heads: 2, head_dim: 16, scale: 0.25 }, false);
+        }
+    }
+}
+
+#[test]
+fn head_sizes() {
+    for head_dim in [1, 3, 8, 15, 16, 17, 31, 32, 33, 40, 64, 128] {
+        check(AttentionShape { groups: 1, queries: 14, keys: 19, heads: 3, head_dim, scale: 0.2 }, false);
+    }
+}
+
+#[test]
+fn groups_and_relative_bias() {
+    for length in [1, 5, 32, 61, 300] {
+        for groups in [1, 3] {
+            let shape =
+                AttentionShape { groups, queries: length, keys: length, heads: 2, head_dim: 8, scale: 1.0 };
+            check(shape, true);
+            check(shape, false);
+        }
+    }
+}
+
+#[test]
+fn many_tasks() {
+    check(AttentionShape { groups: 2, queries: 450, keys: 530, heads: 3, head_dim: 12, scale: 0.3 }, false);
+}
+
+#[test]
+fn very_negative_scores_keep_their_ratios() {
+    let shape = AttentionShape { groups: 1, queries: 1, keys: 2, heads: 1, head_dim: 1, scale: 1.0 };
+    for isa in Isa::available() {
+        let mut out = [f32::NAN];
+        let k = [-5000.0, -5000.0 - 3.0_f32.ln()];
+        let (q, k, v) =
+            (View::contiguous(&[1.0], 1), View::contiguous(&k, 1), View::contiguous(&[4.0, 8.0], 1));
+        attention_with_isa(isa, &shape, q, k, v, None, ViewMut::contiguous(&mut out, 1));
+        // The keys are rounded to 2e-4.
+        assert!((out[0] - 5.0).abs() < 1e-3, "{isa:?}: {}", out[0]);
+    }
+}
+
+#[test]
+fn not_a_number_is_not_hidden() {
+    let shape = AttentionShape { groups: 1, queries: 1, keys: 300, heads: 1, head_dim: 4, scale: 1.0 };
+    let mut k = values(1200, 3);
+    k[4 * 100] = f32::NAN;
+    for isa in Isa::available() {
+        let (q, v) = (values(4, 4), values(1200, 5));
+        let mut out = [0.0; 4];
+        let (q, k, v) = (View::contiguous(&q, 4), View::contiguous(&k, 4), View::contiguous(&v, 4));
+        attention_with_isa(isa, &shape, q, k, v, None, ViewMut::contiguous(&mut out, 4));
+        assert!(out.iter().all(|x| x.is_nan()), "{isa:?}: {out:?}");
+    }
+}
