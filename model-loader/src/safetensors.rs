@@ -120,9 +120,9 @@ fn check_entry(name: String, raw: RawEntry, data: usize) -> std::result::Result<
 /// Tensors lie one after the other: no overlaps, no holes, nothing after the last, no name twice.
 fn check_layout(file: &str, entries: &mut [Entry], data: usize) -> Result<()> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some([_, second]) = entries.array_windows().find(|[first, second]| first.name == second.name) {
+    if let Some(pair) = entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
         let reason = "the header lists it twice".to_owned();
-        return Err(LoadError::BadTensor { file: file.to_owned(), tensor: second.name.clone(), reason });
+        return Err(LoadError::BadTensor { file: file.to_owned(), tensor: pair[0].name.clone(), reason });
     }
     entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
     let mut next = 0;

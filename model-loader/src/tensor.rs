@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn nothing_is_nothing() {
         for dtype in DType::ALL {
-            assert_eq!(tensor(dtype, Vec::new()).to_f32(), []);
+            assert!(tensor(dtype, Vec::new()).to_f32().is_empty());
         }
     }
 }

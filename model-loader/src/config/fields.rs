@@ -141,7 +141,8 @@ fn says_nothing(value: &Value) -> bool {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) | Value::Number(_) => false,
         Value::String(text) => text.is_empty(),
-        Value::Array(values) => values.is_empty(),
+        // [null, null] is how a model index says that a component is not there.
+        Value::Array(values) => values.iter().all(Value::is_null),
         Value::Object(map) => map.is_empty(),
     }
 }
