@@ -1,0 +1,113 @@
+//! Token ids are those of transformers, cut and padded as Wan does it.
+
+use kinora_model_loader::{ModelFolder, Tokenizer};
+use serde_json::Value;
+
+use crate::{Copy, WAN, refused};
+
+fn ids(value: &Value) -> Vec<i64> {
+    value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
+}
+
+#[test]
+fn golden_texts_give_golden_ids() {
+    let folder = ModelFolder::open(WAN).unwrap();
+    let tokenizer = Tokenizer::open(&folder).unwrap();
+    let golden: Value = serde_json::from_slice(&folder.read("golden.json").unwrap()).unwrap();
+    let cases = golden["tokenizer_cases"].as_array().unwrap();
+    assert!(cases.len() >= 10);
+    for case in cases {
+        let text = case["text"].as_str().unwrap();
+        let max_length = case["max_length"].as_u64().map(|length| usize::try_from(length).unwrap());
+        let encoding = tokenizer.encode(text, max_length.unwrap_or(512)).unwrap();
+        let (padded, mask) = tokenizer.pad(&encoding.ids, max_length.unwrap_or(0));
+        assert_eq!(padded, ids(&case["ids"]), "{text:?}");
+        if max_length.is_some() {
+            assert_eq!(mask, ids(&case["attention_mask"]), "{text:?}");
+        }
+        assert_eq!(encoding.truncated, encoding.tokens_total > encoding.ids.len(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_end_is_always_there() {
+    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap()).unwrap();
+    assert_eq!((tokenizer.pad_id(), tokenizer.eos_id()), (0, 1));
+    assert_eq!(tokenizer.model_max_length(), Some(512));
+    assert!(tokenizer.vocab_size() > 900);
+    let empty = tokenizer.encode("", 512).unwrap();
+    assert_eq!((empty.ids, empty.truncated, empty.tokens_total), (vec![1], false, 1));
+
+    let whole = tokenizer.encode("A red fox", 512).unwrap();
+    assert_eq!(whole.ids, [264, 436, 276, 315, 493, 1]);
+    assert_eq!((whole.truncated, whole.tokens_total), (false, 6));
+    let fits = tokenizer.encode("A red fox", 6).unwrap();
+    assert_eq!(fits, whole);
+    let cut = tokenizer.encode("A red fox", 5).unwrap();
+    assert_eq!(cut.ids, [264, 436, 276, 315, 1]);
+    assert_eq!((cut.truncated, cut.tokens_total), (true, 6));
+    for shortest in [0, 1] {
+        assert_eq!(tokenizer.encode("A red fox", shortest).unwrap().ids, [1]);
+    }
+}
+
+#[test]
+fn ten_thousand_words_are_cut() {
+    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap()).unwrap();
+    let encoding = tokenizer.encode(&"word ".repeat(10_000), 512).unwrap();
+    assert_eq!(encoding.ids.len(), 512);
+    assert_eq!(encoding.ids.last(), Some(&1));
+    assert!(encoding.truncated && encoding.tokens_total > 10_000);
+    let _ = tokenizer.encode(&"猫".repeat(100_000), 512).unwrap();
+    let _ = tokenizer.encode("nul \0 and \u{FFFF} and \u{10FFFF}", 512).unwrap();
+}
+
+#[test]
+fn padding_never_cuts() {
+    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap()).unwrap();
+    assert_eq!(tokenizer.pad(&[5, 1], 4), (vec![5, 1, 0, 0], vec![1, 1, 0, 0]));
+    assert_eq!(tokenizer.pad(&[5, 1], 1), (vec![5, 1], vec![1, 1]));
+    assert_eq!(tokenizer.pad(&[], 2), (vec![0, 0], vec![0, 0]));
+}
+
+#[test]
+fn settings_saved_with_the_file_do_not_count() {
+    let mut json: Value = serde_json::from_slice(&Copy::wan().0["tokenizer/tokenizer.json"]).unwrap();
+    json["truncation"] = serde_json::json!(
+        {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
+    json["padding"] = serde_json::json!(
+        {"strategy": {"Fixed": 20}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+         "pad_type_id": 0, "pad_token": "<pad>"});
+    let folder = Copy::wan().with("tokenizer/tokenizer.json", json.to_string()).open();
+    let encoding = Tokenizer::open(&folder).unwrap().encode("A red fox", 512).unwrap();
+    assert_eq!(encoding.ids, [264, 436, 276, 315, 493, 1]);
+}
+
+#[test]
+fn without_its_config_a_tokenizer_has_no_limit() {
+    let folder = Copy::wan().without("tokenizer/tokenizer_config.json").open();
+    assert_eq!(Tokenizer::open(&folder).unwrap().model_max_length(), None);
+}
+
+#[test]
+fn damaged_tokenizers_are_refused_by_name() {
+    const FILE: &str = "tokenizer/tokenizer.json";
+    let absent = refused(Tokenizer::open(&Copy::wan().without(FILE).open()), &[FILE, "copy"]);
+    assert!(absent.hint().unwrap().contains("sentencepiece"), "{:?}", absent.hint());
+    let gone = Copy::wan().without(FILE).without("tokenizer/spiece.model").open();
+    refused(Tokenizer::open(&gone), &[FILE]);
+
+    let whole = Copy::wan().0[FILE].clone();
+    for cut in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
+        refused(Tokenizer::open(&Copy::wan().with(FILE, &whole[..cut]).open()), &[FILE]);
+    }
+    for text in ["null", "[]", "{}", "\u{0}", r#"{"model": 7}"#, "version https://git-lfs.github.com/spec/v1"]
+    {
+        refused(Tokenizer::open(&Copy::wan().with(FILE, text).open()), &[FILE]);
+    }
+    refused(Tokenizer::open(&Copy::wan().with(FILE, vec![0xFF; 64]).open()), &[FILE]);
+    let renamed = String::from_utf8(whole).unwrap().replace("</s>", "<end>");
+    refused(Tokenizer::open(&Copy::wan().with(FILE, renamed).open()), &[FILE, "`</s>`"]);
+    let config = "tokenizer/tokenizer_config.json";
+    refused(Tokenizer::open(&Copy::wan().with(config, "{").open()), &[config]);
+}
