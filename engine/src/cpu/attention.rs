@@ -87,7 +87,9 @@ pub(crate) fn attention_with_isa(
     let task_queries = strips.max(1) * isa.rows();
     let base = Shared(out.data[out.offset..].as_mut_ptr());
     let at_once = (PACKED_BYTES / (layout.pair() * size_of::<f32>())).clamp(1, pairs);
-    let mut buffer = AlignedBuffer::new(at_once * layout.pair() * size_of::<f32>());
+    // Taken, not borrowed: a thread that waits may run another attention meanwhile.
+    let mut buffer = PACKED.take();
+    buffer.grow(at_once * layout.pair() * size_of::<f32>());
     for first in (0..pairs).step_by(at_once) {
         let count = at_once.min(pairs - first);
         let packed = &mut buffer.values_mut::<f32>()[..count * layout.pair()];
@@ -126,9 +128,12 @@ pub(crate) fn attention_with_isa(
             (0..count * tasks).into_par_iter().with_max_len(1).for_each(run);
         }
     }
+    PACKED.set(buffer);
 }
 
 thread_local! {
+    /// Packed keys and values, reused from call to call.
+    static PACKED: RefCell<AlignedBuffer> = RefCell::default();
     /// Sums and scores, reused from task to task.
     static SCRATCH: RefCell<AlignedBuffer> = RefCell::default();
 }
@@ -250,9 +255,9 @@ impl Work for Ready<'_> {
                 let rows = S::ROWS.min(task.queries.end - first);
                 let at = first - task.queries.start;
                 let mut table = [std::ptr::null(); MAX_ROWS];
-                for row in 0..S::ROWS {
+                for (row, pointer) in table.iter_mut().enumerate().take(S::ROWS) {
                     let query = task.row + first + row.min(rows - 1);
-                    table[row] =
+                    *pointer =
                         task.q.data[task.q.offset + query * task.q.row_stride + task.column..].as_ptr();
                 }
                 let strip = Strip { table: &table[..S::ROWS], start: 0, len: head_dim, rows };
@@ -341,9 +346,16 @@ fn soften<S: Simd>(
             sum = s.add(sum, weight);
         }
     }
-    // The first time, exp(-inf) = 0 meets sums of nothing.
-    let keep = (before - *maximum).exp();
-    *total = *total * keep + s.sum(sum);
+    let sum = s.sum(sum);
+    // Most blocks, and every first one, spare the call.
+    let keep = if before == *maximum {
+        1.0
+    } else if before == f32::NEG_INFINITY {
+        0.0
+    } else {
+        (before - *maximum).exp()
+    };
+    *total = *total * keep + sum;
     keep
 }
 

@@ -66,7 +66,7 @@ fn silu<S: Simd>(s: S, x: S::V) -> S::V {
 /// x / 2 * (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), computed as x / (1 + exp(-2 u)).
 #[inline(always)]
 fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
-    const LINEAR: f32 = -1.595_769; // -2 sqrt(2 / pi)
+    const LINEAR: f32 = -1.595_769_2; // -2 sqrt(2 / pi)
     const CUBIC: f32 = LINEAR * 0.044_715;
     let exponent = s.mul(x, s.mul_add(s.mul(x, x), s.splat(CUBIC), s.splat(LINEAR)));
     s.div(x, s.add(s.splat(1.0), exp(s, exponent)))
