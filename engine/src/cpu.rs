@@ -1,11 +1,11 @@
 //! The CPU executor: the same graphs in f32, on all cores.
+pub(crate) mod attention;
 mod executor;
 pub(crate) mod gemm;
 pub(crate) mod math;
 pub(crate) mod pack;
-mod simd;
+pub(crate) mod simd;
 
-pub(crate) use executor::Stopwatch;
 pub use executor::{CpuExecutor, CpuProgram};
 
 use crate::{tensor::TensorDesc, weight::Weight};

@@ -162,6 +162,22 @@ impl Graph {
         Ok(())
     }
 
+    /// Makes the result of a node live in a state tensor: the node writes there, nothing is copied.
+    ///
+    /// # Errors
+    /// If shape or dtype differ, or `x` is not the result of a node.
+    pub fn store(&mut self, x: TensorId, state: &State) -> Result<(), OpError> {
+        let target = self.state(state);
+        if self.desc(x) != self.desc(target) {
+            return Err(OpError::shape("store", "state", &self.desc(target).shape, &self.desc(x).shape));
+        }
+        let node = self.nodes.iter_mut().find(|node| node.output == x);
+        let node = node.ok_or_else(|| OpError::value("store", "x", x, "the result of a node"))?;
+        node.output = target;
+        self.tensors[x.index()].source = Source::View(target);
+        Ok(())
+    }
+
     /// Makes a tensor readable after a run.
     pub fn output(&mut self, name: &str, x: TensorId) {
         self.outputs.push((name.to_owned(), x));
@@ -172,6 +188,11 @@ impl Graph {
         if self.keeps_taps {
             self.output(name, x);
         }
+    }
+
+    /// Whether [`Graph::tap`] does anything.
+    pub fn keeps_taps(&self) -> bool {
+        self.keeps_taps
     }
 
     /// Shape and dtype of a tensor.

@@ -4,9 +4,10 @@ use crate::{
     graph::{Graph, Source, State},
     plan::{Place, Plan, PlanError, PlanTarget},
     run::{Cancel, RunError, RunInput, Timing},
+    stopwatch::Stopwatch,
     tensor::TensorId,
 };
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 /// State tensors, and nothing else: programs own their buffers.
 #[derive(Debug, Default)]
@@ -54,11 +55,10 @@ impl CpuExecutor {
             if cancel.is_cancelled() {
                 return Err(RunError::Cancelled);
             }
-            let start = web_time();
+            let start = Stopwatch::start();
             self.run_node(program, index);
-            if let (Some(timings), Some(start)) = (timings.as_deref_mut(), start) {
-                let op = &program.plan.ops[index];
-                timings.push(Timing::of(op, None, start.elapsed()));
+            if let Some(timings) = timings.as_deref_mut() {
+                timings.push(Timing::of(&program.plan.ops[index], None, start.elapsed()));
             }
         }
         Ok(())
@@ -151,32 +151,4 @@ impl CpuProgram {
 
 fn words(bytes: u64) -> usize {
     usize::try_from(bytes / 4).unwrap_or(usize::MAX)
-}
-
-/// Browsers have no `Instant` in this form; there the timings stay empty.
-fn web_time() -> Option<Stopwatch> {
-    Stopwatch::start()
-}
-
-/// A monotonic clock where there is one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stopwatch(#[cfg(not(target_arch = "wasm32"))] std::time::Instant);
-
-impl Stopwatch {
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn start() -> Option<Self> {
-        Some(Self(std::time::Instant::now()))
-    }
-
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn start() -> Option<Self> {
-        None
-    }
-
-    pub(crate) fn elapsed(self) -> Duration {
-        #[cfg(not(target_arch = "wasm32"))]
-        return self.0.elapsed();
-        #[cfg(target_arch = "wasm32")]
-        Duration::ZERO
-    }
 }

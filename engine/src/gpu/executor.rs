@@ -8,11 +8,11 @@ use super::{
     timestamps::{self, Timestamps},
 };
 use crate::{
-    cpu::Stopwatch,
     graph::{Graph, Source, State},
     op::{Dispatch, Operand},
     plan::{Place, Plan, PlanTarget},
     run::{Cancel, RunError, RunInput, Timing},
+    stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
 };
 
@@ -247,9 +247,7 @@ impl GpuExecutor {
             })
             .await?;
         self.gpu.wait(submission).await?;
-        if let Some(clock) = clock {
-            self.pacing.learn(launches.iter().map(|l| l.units).sum(), clock.elapsed());
-        }
+        self.pacing.learn(launches.iter().map(|l| l.units).sum(), clock.elapsed());
         match timestamps {
             Some(timestamps) => timestamps.read(&self.gpu, launches.len()).await,
             None => Ok(Vec::new()),

@@ -1,0 +1,208 @@
+//! UMT5: the T5 v1.1 encoder (arXiv:1910.10683, arXiv:2002.05202) with a position bias of its own in every layer.
+use crate::{
+    graph::Graph,
+    nn::Linear,
+    op::OpError,
+    ops::{Activation, AttentionInputs, MatmulOptions, RmsNormOptions},
+    tensor::{DType, TensorId},
+    weight::Weight,
+};
+use model_loader::{Checkpoint, HostTensor, LoadError, config::Umt5Config};
+
+/// The encoder. Activations are always f32: the T5 family overflows f16.
+#[derive(Debug)]
+pub struct TextEncoder {
+    config: Umt5Config,
+    embedding: HostTensor,
+    blocks: Vec<Block>,
+    final_norm: Weight,
+}
+
+#[derive(Debug)]
+struct Block {
+    attention_norm: Weight,
+    qkv: Linear,
+    out: Linear,
+    position_bias: Weight,
+    feed_forward_norm: Weight,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+impl TextEncoder {
+    /// Takes the weights from a checkpoint.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    pub fn load(checkpoint: &Checkpoint, config: &Umt5Config) -> Result<Self, LoadError> {
+        let table = [config.vocab_size, config.d_model];
+        let shared = ["shared.weight", "encoder.embed_tokens.weight"];
+        let name = shared.into_iter().find(|n| checkpoint.contains(n)).unwrap_or(shared[0]);
+        let blocks = (0..config.num_layers).map(|i| Block::load(checkpoint, config, i)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            embedding: checkpoint.tensor_shaped(name, &table)?,
+            blocks,
+            final_norm: vector(checkpoint, "encoder.final_layer_norm.weight", config.d_model)?,
+            config: config.clone(),
+        })
+    }
+
+    /// Width of the output.
+    pub fn width(&self) -> usize {
+        self.config.d_model
+    }
+
+    /// Rows of the embedding table: `[ids, d_model]`.
+    ///
+    /// They are looked up on the host, from the mapped file: UMT5-XXL's table has 1.05 G parameters and a
+    /// prompt needs at most 512 of its rows.
+    ///
+    /// # Errors
+    /// If an id lies outside the table: the tokenizer does not belong to this model.
+    pub fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, OpError> {
+        let row = self.config.d_model * self.embedding.dtype.size();
+        let mut out = Vec::with_capacity(ids.len() * self.config.d_model);
+        for id in ids {
+            let index = *id as usize;
+            if index >= self.config.vocab_size {
+                return Err(OpError::value(
+                    "text encoder",
+                    "a token id",
+                    id,
+                    format!("below the vocabulary's {}", self.config.vocab_size),
+                ));
+            }
+            let bytes = self.embedding.bytes.slice(index * row..(index + 1) * row);
+            let shape = vec![self.config.d_model];
+            let tensor = HostTensor { name: String::new(), dtype: self.embedding.dtype, shape, bytes };
+            out.extend(tensor.to_f32());
+        }
+        Ok(out)
+    }
+
+    /// The graph for `length` real tokens: input `embeds` `[length, d_model]`, output `hidden` of the same shape.
+    ///
+    /// Padding is left out: with the mask that Wan passes it changes nothing for the real tokens.
+    pub fn graph(&self, length: usize, taps: bool) -> Result<Graph, OpError> {
+        let mut graph = Graph::with_taps(taps);
+        let mut x = graph.input("embeds", &[length, self.config.d_model], DType::F32);
+        let buckets = relative_buckets(
+            length,
+            self.config.relative_attention_num_buckets,
+            self.config.relative_attention_max_distance,
+        );
+        let buckets = Weight::from_u32("relative position buckets", &[buckets.len()], &buckets);
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&mut graph, &self.config, &buckets, x)?;
+            if index == 0 {
+                graph.tap("block0", x);
+            }
+        }
+        let norm = graph.weight(&self.final_norm);
+        let hidden = graph.rms_norm(x, norm, &self.norm_options())?;
+        graph.output("hidden", hidden);
+        Ok(graph)
+    }
+
+    fn norm_options(&self) -> RmsNormOptions {
+        RmsNormOptions { first_column: 0, eps: self.config.layer_norm_epsilon, rope: None, out: DType::F32 }
+    }
+}
+
+impl Block {
+    fn load(checkpoint: &Checkpoint, config: &Umt5Config, index: usize) -> Result<Self, LoadError> {
+        let inner = config.num_heads * config.d_kv;
+        let (attention, dense) = (
+            format!("encoder.block.{index}.layer.0.SelfAttention"),
+            format!("encoder.block.{index}.layer.1.DenseReluDense"),
+        );
+        let qkv: Vec<String> = ["q", "k", "v"].iter().map(|n| format!("{attention}.{n}")).collect();
+        let bias = checkpoint.tensor_shaped(
+            &format!("{attention}.relative_attention_bias.weight"),
+            &[config.relative_attention_num_buckets, config.num_heads],
+        )?;
+        let norm = |layer: usize| {
+            vector(checkpoint, &format!("encoder.block.{index}.layer.{layer}.layer_norm.weight"), config.d_model)
+        };
+        let up = [config.d_ff, config.d_model];
+        Ok(Self {
+            attention_norm: norm(0)?,
+            qkv: Linear::load_stacked(checkpoint, &qkv, &[inner, config.d_model], false)?,
+            out: Linear::load_plain(checkpoint, &format!("{attention}.o"), &[config.d_model, inner])?,
+            position_bias: Weight::matrix(bias),
+            feed_forward_norm: norm(1)?,
+            gate: Linear::load_plain(checkpoint, &format!("{dense}.wi_0"), &up)?,
+            up: Linear::load_plain(checkpoint, &format!("{dense}.wi_1"), &up)?,
+            down: Linear::load_plain(checkpoint, &format!("{dense}.wo"), &[config.d_model, config.d_ff])?,
+        })
+    }
+
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        config: &Umt5Config,
+        buckets: &Weight,
+        x: TensorId,
+    ) -> Result<TensorId, OpError> {
+        let f32 = DType::F32;
+        let norm = RmsNormOptions { first_column: 0, eps: config.layer_norm_epsilon, rope: None, out: f32 };
+        let inner = config.num_heads * config.d_kv;
+
+        let weight = graph.weight(&self.attention_norm);
+        let normed = graph.rms_norm(x, weight, &norm)?;
+        let qkv = self.qkv.forward(graph, normed, f32)?;
+        let (ids, table) = (graph.weight(buckets), graph.weight(&self.position_bias));
+        let bias = graph.embedding(ids, table, f32)?;
+        let attended = graph.attention(&AttentionInputs {
+            q: (qkv, 0),
+            k: (qkv, inner),
+            v: (qkv, 2 * inner),
+            heads: config.num_heads,
+            head_dim: config.d_kv,
+            scale: 1.0,
+            bias: Some(bias),
+            frames: 1,
+            out: f32,
+        })?;
+        let residual = MatmulOptions { residual: Some(x), ..MatmulOptions::new(f32) };
+        let x = self.out.forward_with(graph, attended, residual)?;
+
+        let weight = graph.weight(&self.feed_forward_norm);
+        let normed = graph.rms_norm(x, weight, &norm)?;
+        let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(f32) };
+        let gate = self.gate.forward_with(graph, normed, gelu)?;
+        let gated = MatmulOptions { multiplier: Some(gate), ..MatmulOptions::new(f32) };
+        let hidden = self.up.forward_with(graph, normed, gated)?;
+        let residual = MatmulOptions { residual: Some(x), ..MatmulOptions::new(f32) };
+        self.down.forward_with(graph, hidden, residual)
+    }
+}
+
+fn vector(checkpoint: &Checkpoint, name: &str, length: usize) -> Result<Weight, LoadError> {
+    Ok(Weight::vector(&checkpoint.tensor_shaped(name, &[length])?))
+}
+
+/// The bucket of each relative position `key - query` from `1 - length` to `length - 1`.
+///
+/// T5's bidirectional buckets: half of them for each sign, of these half exact and half logarithmic up to
+/// `max_distance`. The logarithm is taken in f32 as the reference does: the values sit on integers.
+pub(crate) fn relative_buckets(length: usize, buckets: usize, max_distance: usize) -> Vec<u32> {
+    let per_sign = buckets / 2;
+    let exact = per_sign / 2;
+    let bucket = |distance: usize| {
+        if distance < exact {
+            return distance;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the reference computes in f32")]
+        let scale = (max_distance as f64 / exact as f64).ln() as f32;
+        #[expect(clippy::cast_precision_loss, reason = "small integers")]
+        let ratio = (distance as f32 / exact as f32).ln() / scale * (per_sign - exact) as f32;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "flooring is the point")]
+        let offset = ratio as usize;
+        (exact + offset).min(per_sign - 1)
+    };
+    let negative = (1..length).rev().map(bucket);
+    let positive = (1..length).map(|distance| per_sign + bucket(distance));
+    negative.chain([0]).chain(positive).map(crate::target::clamp_u32).collect()
+}

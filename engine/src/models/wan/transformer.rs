@@ -1,0 +1,209 @@
+//! `WanTransformer3DModel`: latents, timestep and text to velocity.
+use super::{
+    RopeTables,
+    block::{Block, BlockContext, BlockInputs, norm_options},
+};
+use crate::{
+    graph::{Graph, State},
+    nn::{Linear, Precision},
+    op::OpError,
+    ops::{Activation, MatmulOptions, Modulation, Unpatchify},
+    tensor::{DType, TensorId},
+    weight::Weight,
+};
+use model_loader::{Checkpoint, LoadError, config::WanTransformerConfig};
+
+/// The denoising network.
+#[derive(Debug)]
+pub struct WanTransformer {
+    config: WanTransformerConfig,
+    patch_embedding: Linear,
+    time_in: Linear,
+    time_out: Linear,
+    time_proj: Linear,
+    text_in: Linear,
+    text_out: Linear,
+    blocks: Vec<Block>,
+    head_table: Weight,
+    proj_out: Linear,
+}
+
+/// One prompt as the blocks see it: keys and values of every cross-attention.
+#[derive(Debug, Clone)]
+pub struct TextContext {
+    blocks: Vec<BlockContext>,
+}
+
+impl TextContext {
+    /// All states, to be dropped when the prompt is done.
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        self.blocks.iter().flat_map(BlockContext::states)
+    }
+}
+
+impl WanTransformer {
+    /// Takes the weights from a checkpoint.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    pub fn load(checkpoint: &Checkpoint, config: &WanTransformerConfig) -> Result<Self, LoadError> {
+        let dim = config.num_attention_heads * config.attention_head_dim;
+        let [pt, ph, pw] = config.patch_size;
+        let linear =
+            |name: &str, shape: [usize; 2]| Linear::load(checkpoint, &format!("condition_embedder.{name}"), &shape);
+        let table = checkpoint.tensor_shaped("scale_shift_table", &[1, 2, dim])?;
+        Ok(Self {
+            patch_embedding: Linear::load(
+                checkpoint,
+                "patch_embedding",
+                &[dim, config.in_channels, pt, ph, pw],
+            )?,
+            time_in: linear("time_embedder.linear_1", [dim, config.freq_dim])?,
+            time_out: linear("time_embedder.linear_2", [dim, dim])?,
+            time_proj: linear("time_proj", [6 * dim, dim])?,
+            text_in: linear("text_embedder.linear_1", [dim, config.text_dim])?,
+            text_out: linear("text_embedder.linear_2", [dim, dim])?,
+            blocks: (0..config.num_layers)
+                .map(|i| Block::load(checkpoint, config, i))
+                .collect::<Result<_, _>>()?,
+            head_table: Weight::from_f32(&table.name, &[2, dim], table.to_f32()),
+            proj_out: Linear::load(checkpoint, "proj_out", &[config.out_channels * pt * ph * pw, dim])?,
+            config: config.clone(),
+        })
+    }
+
+    /// The config.
+    pub fn config(&self) -> &WanTransformerConfig {
+        &self.config
+    }
+
+    /// Tokens along t, h, w for latents of `[C, F, H, W]`.
+    pub fn grid(&self, latents: &[usize]) -> [usize; 3] {
+        let [pt, ph, pw] = self.config.patch_size;
+        [latents[1] / pt, latents[2] / ph, latents[3] / pw]
+    }
+
+    /// The graph that brings a prompt into the form that the blocks attend to.
+    ///
+    /// Input `embeds` `[length, text_dim]`, padded with zeros; no outputs, but the context's states.
+    pub fn context_graph(
+        &self,
+        length: usize,
+        precision: Precision,
+        taps: bool,
+    ) -> Result<(Graph, TextContext), OpError> {
+        let dtype = precision.activation();
+        let mut graph = Graph::with_taps(taps);
+        let embeds = graph.input("embeds", &[length, self.config.text_dim], DType::F32);
+        let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(DType::F32) };
+        let hidden = self.text_in.forward_with(&mut graph, embeds, gelu)?;
+        let text = self.text_out.forward(&mut graph, hidden, DType::F32)?;
+        graph.tap("text_embed", text);
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|block| block.context(&mut graph, &self.config, text, dtype))
+            .collect::<Result<_, _>>()?;
+        Ok((graph, TextContext { blocks }))
+    }
+
+    /// One evaluation for each context: velocities `[C, F, H, W]` f32, in the order of `contexts`.
+    ///
+    /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), `timestep` `[1]` f32 as the noise
+    /// scheduler gives it (0..1000).
+    pub fn forward(
+        &self,
+        graph: &mut Graph,
+        latents: TensorId,
+        timestep: TensorId,
+        contexts: &[&TextContext],
+        precision: Precision,
+    ) -> Result<Vec<TensorId>, OpError> {
+        let dtype = precision.activation();
+        let shape = graph.desc(latents).shape.clone();
+        let grid = self.grid(&shape[shape.len() - 4..]);
+        let (time, temb) = self.embed_time(graph, timestep)?;
+        let (cos, sin) = self.rope(graph, grid);
+        let inputs = BlockInputs { time, cos, sin };
+
+        let weight = self.patch_embedding.weight(graph);
+        let bias = self.patch_embedding.bias(graph);
+        let x = graph.patch_embedding(latents, weight, bias, self.config.patch_size, DType::F32)?;
+        graph.tap("patch_embed", x);
+
+        let modulations = self
+            .blocks
+            .iter()
+            .map(|block| block.modulation(graph, &inputs))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The first self-attention has not seen the text: all passes share it.
+        let first = match self.blocks.first() {
+            Some(block) => {
+                block.attend_self(graph, &self.config, &inputs, modulations[0], x, dtype, Some("block0.attn1"))?
+            }
+            None => x,
+        };
+        let mut velocities = Vec::with_capacity(contexts.len());
+        for (pass, context) in contexts.iter().enumerate() {
+            let mut x = first;
+            for (index, (block, modulation)) in self.blocks.iter().zip(&modulations).enumerate() {
+                if index > 0 {
+                    x = block.attend_self(graph, &self.config, &inputs, *modulation, x, dtype, None)?;
+                }
+                let tap = (pass == 0 && index == 0).then_some("block0.attn2");
+                let context = &context.blocks[index];
+                x = block.attend_text_and_feed(graph, &self.config, context, *modulation, x, dtype, tap)?;
+                if pass == 0 && (index == 0 || index + 1 == self.blocks.len()) {
+                    graph.tap(&format!("block{index}"), x);
+                }
+            }
+            velocities.push(self.head(graph, x, temb, grid, dtype, pass == 0)?);
+        }
+        Ok(velocities)
+    }
+
+    fn embed_time(&self, graph: &mut Graph, timestep: TensorId) -> Result<(TensorId, TensorId), OpError> {
+        let silu = || MatmulOptions { activation: Activation::Silu, ..MatmulOptions::new(DType::F32) };
+        let sinusoid = graph.timestep_embedding(timestep, self.config.freq_dim)?;
+        let hidden = self.time_in.forward_with(graph, sinusoid, silu())?;
+        let temb = self.time_out.forward(graph, hidden, DType::F32)?;
+        // The projection wants SiLU(temb), the head wants temb: the product is one row, so it is made twice.
+        let activated = self.time_out.forward_with(graph, hidden, silu())?;
+        let time = self.time_proj.forward(graph, activated, DType::F32)?;
+        graph.tap("temb", temb);
+        graph.tap("time_proj", time);
+        Ok((time, temb))
+    }
+
+    fn rope(&self, graph: &mut Graph, grid: [usize; 3]) -> (TensorId, TensorId) {
+        let head_dim = self.config.attention_head_dim;
+        let RopeTables { cos, sin } = RopeTables::new(head_dim, grid);
+        let shape = [grid.iter().product(), head_dim / 2];
+        let cos = graph.weight(&Weight::from_f32("rope cosines", &shape, cos));
+        let sin = graph.weight(&Weight::from_f32("rope sines", &shape, sin));
+        (cos, sin)
+    }
+
+    fn head(
+        &self,
+        graph: &mut Graph,
+        x: TensorId,
+        temb: TensorId,
+        grid: [usize; 3],
+        dtype: DType,
+        tapped: bool,
+    ) -> Result<TensorId, OpError> {
+        if tapped && graph.keeps_taps() {
+            let plain = graph.layer_norm(x, &norm_options(&self.config, None, None, DType::F32))?;
+            graph.tap("norm_out", plain);
+        }
+        let table = graph.weight(&self.head_table);
+        let table = graph.modulation(table, temb)?;
+        let rows = Modulation { table, shift: 0, scale: 1 };
+        let normed = graph.layer_norm(x, &norm_options(&self.config, Some(rows), None, dtype))?;
+        let (weight, bias) = (self.proj_out.weight(graph), self.proj_out.bias(graph));
+        let unpatchify =
+            Unpatchify { grid, patch: self.config.patch_size, channels: self.config.out_channels };
+        graph.matmul_unpatchify(normed, weight, bias, unpatchify)
+    }
+}

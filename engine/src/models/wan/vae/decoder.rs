@@ -1,0 +1,260 @@
+//! Latents to video.
+use super::{
+    RGB,
+    middle::{Middle, MiddleMemory},
+    patch,
+    resample::Upsampler,
+};
+use crate::{
+    graph::{Graph, State},
+    nn::{CausalConv, ChannelNorm, Linear, Precision, ResnetBlock, ResnetMemory},
+    op::OpError,
+    ops::Conv3dOptions,
+    tensor::{DType, TensorId},
+    weight::Weight,
+};
+use model_loader::{Checkpoint, LoadError, config::WanVaeConfig};
+
+/// The decoder with `post_quant_conv`.
+#[derive(Debug)]
+pub struct WanVaeDecoder {
+    config: WanVaeConfig,
+    post_quant: Linear,
+    conv_in: CausalConv,
+    middle: Middle,
+    stages: Vec<Stage>,
+    norm_out: ChannelNorm,
+    conv_out: CausalConv,
+}
+
+#[derive(Debug)]
+struct Stage {
+    resnets: Vec<ResnetBlock>,
+    upsampler: Option<Upsampler>,
+    /// Output channels and time factor of the shortcut around the stage (2.2).
+    shortcut: Option<(usize, usize)>,
+}
+
+/// What the decoder remembers from chunk to chunk; made for one size.
+#[derive(Debug)]
+pub struct DecoderMemory {
+    conv_in: State,
+    middle: MiddleMemory,
+    stages: Vec<StageMemory>,
+    conv_out: State,
+    precision: Precision,
+}
+
+#[derive(Debug)]
+struct StageMemory {
+    resnets: Vec<ResnetMemory>,
+    upsampler: Option<State>,
+}
+
+/// Which part of a video a graph decodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecoderChunk {
+    /// Whether it holds the first latent frame, and that alone; it becomes one frame, any other becomes several.
+    pub first: bool,
+    /// Latent frames.
+    pub latent_frames: usize,
+}
+
+impl DecoderMemory {
+    /// All states, to be dropped after the last chunk.
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        let stages = self.stages.iter().flat_map(|stage| {
+            stage.resnets.iter().flat_map(ResnetMemory::states).chain(stage.upsampler.as_ref())
+        });
+        [&self.conv_in, &self.conv_out].into_iter().chain(self.middle.states()).chain(stages)
+    }
+}
+
+impl WanVaeDecoder {
+    /// Takes the weights from a checkpoint.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    pub fn load(checkpoint: &Checkpoint, config: &WanVaeConfig) -> Result<Self, LoadError> {
+        let base = config.decoder_base_dim.unwrap_or(config.base_dim);
+        let widths: Vec<usize> = config.dim_mult.iter().rev().map(|m| m * base).collect();
+        let (top, last) = (widths[0], widths[widths.len() - 1]);
+        let stages = (0..widths.len())
+            .map(|index| Stage::load(checkpoint, config, &widths, index))
+            .collect::<Result<_, _>>()?;
+        let (z, out) = (config.z_dim, config.out_channels);
+        Ok(Self {
+            post_quant: Linear::load(checkpoint, "post_quant_conv", &[z, z, 1, 1, 1])?,
+            conv_in: CausalConv::load(checkpoint, "decoder.conv_in", &[top, z, 3, 3, 3])?,
+            middle: Middle::load(checkpoint, "decoder.mid_block", top)?,
+            stages,
+            norm_out: ChannelNorm::load(checkpoint, "decoder.norm_out", last, 3)?,
+            conv_out: CausalConv::load(checkpoint, "decoder.conv_out", &[out, last, 3, 3, 3])?,
+            config: config.clone(),
+        })
+    }
+
+    /// The config.
+    pub fn config(&self) -> &WanVaeConfig {
+        &self.config
+    }
+
+    /// Frames that a chunk becomes.
+    pub fn frames(&self, chunk: DecoderChunk) -> usize {
+        let factor: usize = self.stages.iter().filter_map(|s| s.upsampler.as_ref()).map(Upsampler::time_factor).product();
+        if chunk.first { 1 } else { chunk.latent_frames * factor }
+    }
+
+    /// Latent frames per chunk after the first, so that the widest feature map stays near `budget` bytes.
+    ///
+    /// Always a divisor of `remaining`: all chunks then share one graph.
+    pub fn chunk_length(&self, remaining: usize, height: usize, width: usize, budget: usize) -> usize {
+        let scale = self.config.scale_factor_spatial / patch(&self.config);
+        let base = self.config.decoder_base_dim.unwrap_or(self.config.base_dim);
+        let widest = base * self.config.dim_mult.iter().take(2).max().copied().unwrap_or(1);
+        let frames = self.frames(DecoderChunk { first: false, latent_frames: 1 });
+        let bytes = frames * height * width * scale * scale * widest * 4;
+        let most = (budget / bytes.max(1)).clamp(1, remaining.max(1));
+        (1..=most).rev().find(|n| remaining % n == 0).unwrap_or(1)
+    }
+
+    /// A memory for latents of `height` x `width`, full of zeros.
+    pub fn memory(&self, height: usize, width: usize, precision: Precision) -> DecoderMemory {
+        let dtype = precision.activation();
+        let (mut h, mut w) = (height, width);
+        let mut stages = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            let resnets = stage.resnets.iter().map(|r| r.memory(h, w, dtype)).collect();
+            let upsampler = stage.upsampler.as_ref().and_then(|u| u.memory(h, w));
+            stages.push(StageMemory { resnets, upsampler });
+            if stage.upsampler.is_some() {
+                (h, w) = (2 * h, 2 * w);
+            }
+        }
+        DecoderMemory {
+            conv_in: self.conv_in.memory(self.conv_in.reach(), height, width, DType::F32),
+            middle: self.middle.memory(height, width, dtype),
+            stages,
+            conv_out: self.conv_out.memory(self.conv_out.reach(), h, w, dtype),
+            precision,
+        }
+    }
+
+    /// The graph of one kind of chunk.
+    ///
+    /// `latents` (a state or the shape of an input named `latents`) is `[.., C, F, H, W]` f32; input `frame`
+    /// `[1]` u32 is the chunk's first latent frame. Outputs: `video` `[T, H, W, 3]` f32 in -1..1 and `rgb8`.
+    /// With `unscale`, latents are multiplied by the config's standard deviations and the means are added.
+    pub fn chunk_graph(
+        &self,
+        latents: &State,
+        chunk: DecoderChunk,
+        memory: &DecoderMemory,
+        unscale: bool,
+        taps: bool,
+    ) -> Result<Graph, OpError> {
+        let mut graph = Graph::with_taps(taps);
+        let latents = graph.state(latents);
+        let frame = graph.input("frame", &[1], DType::U32);
+        let z = self.config.z_dim;
+        let (std, mean) = if unscale {
+            (self.config.latents_std.clone(), self.config.latents_mean.clone())
+        } else {
+            (vec![1.0; z], vec![0.0; z])
+        };
+        let scale = graph.weight(&Weight::from_f32("latents_std", &[z], std));
+        let shift = graph.weight(&Weight::from_f32("latents_mean", &[z], mean));
+        let x = graph.latents_to_frames(latents, frame, chunk.latent_frames, scale, shift, DType::F32)?;
+        graph.tap("latents_in", x);
+        let video = self.forward(&mut graph, x, chunk.first, memory)?;
+        graph.output("video", video);
+        let rgb = graph.to_rgb8(video)?;
+        graph.output("rgb8", rgb);
+        Ok(graph)
+    }
+
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        x: TensorId,
+        first_chunk: bool,
+        memory: &DecoderMemory,
+    ) -> Result<TensorId, OpError> {
+        let dtype = memory.precision.activation();
+        let x = self.post_quant.forward(graph, x, DType::F32)?;
+        graph.tap("post_quant", x);
+        let x = self.conv_in.forward(graph, x, Some(&memory.conv_in), Conv3dOptions::new(DType::F32))?;
+        graph.tap("conv_in", x);
+        let mut x = self.middle.forward(graph, x, &memory.middle, dtype)?;
+        graph.tap("mid_block", x);
+        for (index, (stage, memory)) in self.stages.iter().zip(&memory.stages).enumerate() {
+            x = stage.forward(graph, x, memory, first_chunk, dtype)?;
+            graph.tap(&format!("up_blocks.{index}"), x);
+        }
+        if graph.keeps_taps() {
+            let plain = self.norm_out.forward(graph, x, false, DType::F32)?;
+            graph.tap("norm_out", plain);
+        }
+        let normed = self.norm_out.forward(graph, x, true, dtype)?;
+        let x = self.conv_out.forward(graph, normed, Some(&memory.conv_out), Conv3dOptions::new(DType::F32))?;
+        graph.tap("conv_out", x);
+        debug_assert_eq!(self.config.out_channels, RGB * patch(&self.config).pow(2));
+        graph.unpatchify_frames(x, patch(&self.config), true)
+    }
+}
+
+impl Stage {
+    fn load(
+        checkpoint: &Checkpoint,
+        config: &WanVaeConfig,
+        widths: &[usize],
+        index: usize,
+    ) -> Result<Self, LoadError> {
+        let residual = config.is_residual;
+        let output = widths[index];
+        let input = match index {
+            0 => widths[0],
+            // Without a shortcut the upsampler before has halved the width.
+            _ if residual => widths[index - 1],
+            _ => widths[index - 1] / 2,
+        };
+        let name = format!("decoder.up_blocks.{index}");
+        let resnets = (0..=config.num_res_blocks)
+            .map(|i| {
+                let input = if i == 0 { input } else { output };
+                ResnetBlock::load(checkpoint, &format!("{name}.resnets.{i}"), input, output)
+            })
+            .collect::<Result<_, _>>()?;
+        let doubles = index + 1 < widths.len();
+        if !doubles {
+            return Ok(Self { resnets, upsampler: None, shortcut: None });
+        }
+        let temporal = config.temperal_downsample.iter().rev().nth(index).copied().unwrap_or(false);
+        let (upsampler, width) =
+            if residual { ("upsampler", output) } else { ("upsamplers.0", output / 2) };
+        let upsampler =
+            Upsampler::load(checkpoint, &format!("{name}.{upsampler}"), output, width, temporal)?;
+        let shortcut = residual.then_some((output, if temporal { 2 } else { 1 }));
+        Ok(Self { resnets, upsampler: Some(upsampler), shortcut })
+    }
+
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        input: TensorId,
+        memory: &StageMemory,
+        first_chunk: bool,
+        dtype: DType,
+    ) -> Result<TensorId, OpError> {
+        let mut x = input;
+        for (resnet, memory) in self.resnets.iter().zip(&memory.resnets) {
+            x = resnet.forward(graph, x, memory, dtype)?;
+        }
+        let Some(upsampler) = &self.upsampler else { return Ok(x) };
+        let shortcut = match self.shortcut {
+            Some((channels, factor_t)) => Some(graph.dup_up(input, channels, factor_t, 2, first_chunk)?),
+            None => None,
+        };
+        upsampler.forward(graph, x, memory.upsampler.as_ref(), first_chunk, shortcut)
+    }
+}

@@ -1,0 +1,103 @@
+//! The middle of encoder and decoder: residual block, attention within each frame, residual block.
+use crate::{
+    graph::{Graph, State},
+    nn::{ChannelNorm, Linear, ResnetBlock, ResnetMemory},
+    op::OpError,
+    ops::{AttentionInputs, MatmulOptions},
+    tensor::{DType, TensorId},
+};
+use model_loader::{Checkpoint, LoadError};
+
+/// `mid_block`.
+#[derive(Debug)]
+pub(super) struct Middle {
+    first: ResnetBlock,
+    attention: FrameAttention,
+    second: ResnetBlock,
+}
+
+/// Memories of a [`Middle`].
+#[derive(Debug, Clone)]
+pub(super) struct MiddleMemory {
+    first: ResnetMemory,
+    second: ResnetMemory,
+}
+
+impl MiddleMemory {
+    pub(super) fn states(&self) -> impl Iterator<Item = &State> {
+        self.first.states().chain(self.second.states())
+    }
+}
+
+impl Middle {
+    pub(super) fn load(checkpoint: &Checkpoint, name: &str, channels: usize) -> Result<Self, LoadError> {
+        Ok(Self {
+            first: ResnetBlock::load(checkpoint, &format!("{name}.resnets.0"), channels, channels)?,
+            attention: FrameAttention::load(checkpoint, &format!("{name}.attentions.0"), channels)?,
+            second: ResnetBlock::load(checkpoint, &format!("{name}.resnets.1"), channels, channels)?,
+        })
+    }
+
+    pub(super) fn memory(&self, height: usize, width: usize, dtype: DType) -> MiddleMemory {
+        MiddleMemory {
+            first: self.first.memory(height, width, dtype),
+            second: self.second.memory(height, width, dtype),
+        }
+    }
+
+    pub(super) fn forward(
+        &self,
+        graph: &mut Graph,
+        x: TensorId,
+        memory: &MiddleMemory,
+        dtype: DType,
+    ) -> Result<TensorId, OpError> {
+        let x = self.first.forward(graph, x, &memory.first, dtype)?;
+        let x = self.attention.forward(graph, x, dtype)?;
+        self.second.forward(graph, x, &memory.second, dtype)
+    }
+}
+
+/// One head over all positions of a frame.
+#[derive(Debug)]
+struct FrameAttention {
+    norm: ChannelNorm,
+    qkv: Linear,
+    proj: Linear,
+    channels: usize,
+}
+
+impl FrameAttention {
+    fn load(checkpoint: &Checkpoint, name: &str, channels: usize) -> Result<Self, LoadError> {
+        Ok(Self {
+            norm: ChannelNorm::load(checkpoint, &format!("{name}.norm"), channels, 2)?,
+            qkv: Linear::load(checkpoint, &format!("{name}.to_qkv"), &[3 * channels, channels, 1, 1])?,
+            proj: Linear::load(checkpoint, &format!("{name}.proj"), &[channels, channels, 1, 1])?,
+            channels,
+        })
+    }
+
+    fn forward(&self, graph: &mut Graph, x: TensorId, dtype: DType) -> Result<TensorId, OpError> {
+        let shape = graph.desc(x).shape.clone();
+        let rows = shape[..3].iter().product();
+        let x = graph.reshape(x, &[rows, self.channels])?;
+        let normed = self.norm.forward(graph, x, false, dtype)?;
+        let qkv = self.qkv.forward(graph, normed, dtype)?;
+        #[expect(clippy::cast_precision_loss, reason = "a channel count is small")]
+        let scale = 1.0 / (self.channels as f32).sqrt();
+        let attended = graph.attention(&AttentionInputs {
+            q: (qkv, 0),
+            k: (qkv, self.channels),
+            v: (qkv, 2 * self.channels),
+            heads: 1,
+            head_dim: self.channels,
+            scale,
+            bias: None,
+            frames: shape[0],
+            out: dtype,
+        })?;
+        let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
+        let y = self.proj.forward_with(graph, attended, options)?;
+        graph.reshape(y, &shape)
+    }
+}

@@ -1,0 +1,16 @@
+//! Prompt to video: the one entry point that strings the models together.
+mod decode;
+mod denoise;
+mod device;
+mod encode_text;
+mod error;
+mod load;
+mod observer;
+mod settings;
+mod taps;
+
+pub use device::{DeviceChoice, open_executor};
+pub use error::EngineError;
+pub use load::{LoadOptions, VideoPipeline};
+pub use observer::{Event, Observer, Report, StageTime, TensorData};
+pub use settings::{GenerationSettings, PlannedMemory};

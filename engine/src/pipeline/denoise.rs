@@ -1,0 +1,196 @@
+//! The denoising loop: one plan, replayed; the latents stay on the device.
+use super::{
+    EngineError, Event, TensorData, VideoPipeline,
+    encode_text::Prompts,
+    load::Run,
+    taps::{self, channels_first},
+};
+use crate::{
+    diffusion::{NoiseScheduler, StepUpdate},
+    executor::Program,
+    graph::{Graph, State},
+    models::wan::{RopeTables, TextContext},
+    run::RunInput,
+    stopwatch::Stopwatch,
+    tensor::DType,
+};
+
+/// Steps between two looks at whether the latents are still numbers.
+const FINITE_CHECK_EVERY: usize = 5;
+
+impl VideoPipeline {
+    /// Denoises; row 0 of the returned state is the result.
+    pub(super) async fn denoise(
+        &mut self,
+        run: &mut Run<'_>,
+        scheduler: &dyn NoiseScheduler,
+        prompts: Prompts,
+    ) -> Result<State, EngineError> {
+        let clock = Stopwatch::start();
+        let noise = match &run.settings.initial_latents {
+            Some(latents) => latents.clone(),
+            None => run.settings.noise.tensor(run.settings.seed, &run.latent_shape),
+        };
+        let shape = [&[scheduler.state_rows()][..], &run.latent_shape].concat();
+        let latents = self.state_of("latents", &shape, &noise).await?;
+        let graph = step_graph(&prompts, &latents, run, self.precision)?;
+        let mut program = self.prepare(run, graph).await?;
+        if run.settings.dump {
+            report_schedule(run, scheduler, &prompts, noise)?;
+        }
+        let steps = scheduler.steps();
+        run.report(Event::Step { done: 0, total: steps })?;
+        for step in 0..steps {
+            let coefficients = coefficients(run.guidance.scale(), &scheduler.update(step));
+            let timestep = [narrow(scheduler.timesteps()[step])];
+            let inputs =
+                [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
+            self.execute(run, &mut program, &inputs).await?;
+            if (step + 1) % FINITE_CHECK_EVERY == 0 || step + 1 == steps || run.settings.dump {
+                self.check_and_dump(run, &program, &latents, step, scheduler).await?;
+            }
+            run.report(Event::Step { done: step + 1, total: steps })?;
+        }
+        for state in prompts.contexts.iter().flat_map(TextContext::states) {
+            self.executor.drop_state(state);
+        }
+        drop((program, prompts));
+        self.executor.release_unused();
+        run.finish_stage("denoise", clock);
+        Ok(latents)
+    }
+
+    async fn check_and_dump(
+        &mut self,
+        run: &mut Run<'_>,
+        program: &Program,
+        latents: &State,
+        step: usize,
+        scheduler: &dyn NoiseScheduler,
+    ) -> Result<(), EngineError> {
+        let mut values = self.executor.read_state(latents).await?;
+        values.truncate(run.latent_shape.iter().product());
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(EngineError::NotFinite { step: step + 1, steps: scheduler.steps() });
+        }
+        if run.settings.dump {
+            self.report_step(run, program, step, scheduler).await?;
+            let shape = [&[1][..], &run.latent_shape].concat();
+            taps::report_data(run, &format!("latents.step{step}"), shape, TensorData::F32(values))?;
+        }
+        Ok(())
+    }
+
+    /// Velocities of every step, and the inner tensors of the first.
+    async fn report_step(
+        &mut self,
+        run: &mut Run<'_>,
+        program: &Program,
+        step: usize,
+        scheduler: &dyn NoiseScheduler,
+    ) -> Result<(), EngineError> {
+        let batch = |shape: &[usize]| [&[1][..], shape].concat();
+        let found = self.read_taps(program).await?;
+        let velocity = |name: &str| found.iter().find(|(n, ..)| n == name).map(|(.., v)| v.clone());
+        if let (Some(cond), uncond) = (velocity("cond"), velocity("uncond")) {
+            let guided = match uncond {
+                Some(uncond) => {
+                    let pairs = uncond.iter().zip(&cond);
+                    pairs.map(|(u, c)| run.guidance.combine(*u, *c)).collect()
+                }
+                None => cond,
+            };
+            let shape = batch(&run.latent_shape);
+            taps::report_data(run, &format!("dit.step{step}.guided"), shape, TensorData::F32(guided))?;
+        }
+        if step == 0 {
+            let timestep = vec![whole(scheduler.timesteps()[0])];
+            taps::report_data(run, "dit.step0.timestep", vec![1], TensorData::I64(timestep))?;
+        }
+        for (name, shape, values) in found {
+            let is_velocity = name == "cond" || name == "uncond";
+            if !is_velocity && step > 0 {
+                continue;
+            }
+            let (shape, values) = match name.as_str() {
+                "patch_embed" => (self.patch_shape(run, &shape), channels_first(&values, shape[1])),
+                "temb" | "time_proj" => (shape, values),
+                _ => (batch(&shape), values),
+            };
+            taps::report_data(run, &format!("dit.step{step}.{name}"), shape, TensorData::F32(values))?;
+        }
+        Ok(())
+    }
+
+    fn patch_shape(&self, run: &Run<'_>, tokens: &[usize]) -> Vec<usize> {
+        let [pt, ph, pw] = self.transformer_config.patch_size;
+        let [_, f, h, w] = run.latent_shape;
+        vec![1, tokens[1], f / pt, h / ph, w / pw]
+    }
+}
+
+/// One denoising step: velocities of both prompts, guidance and the scheduler's update.
+fn step_graph(
+    prompts: &Prompts,
+    latents: &State,
+    run: &Run<'_>,
+    precision: crate::nn::Precision,
+) -> Result<Graph, EngineError> {
+    let mut graph = Graph::with_taps(run.settings.dump);
+    let rows = latents.desc().shape[0];
+    let state = graph.state(latents);
+    let timestep = graph.input("timestep", &[1], DType::F32);
+    let coefficients = graph.input("coefficients", &[1 + rows * rows + rows], DType::F32);
+    let contexts: Vec<&TextContext> = prompts.contexts.iter().collect();
+    let velocities = prompts.transformer.forward(&mut graph, state, timestep, &contexts, precision)?;
+    for (name, velocity) in ["cond", "uncond"].iter().zip(&velocities) {
+        graph.tap(name, *velocity);
+    }
+    graph.denoise_step(state, velocities[0], velocities.get(1).copied(), coefficients)?;
+    Ok(graph)
+}
+
+/// Guidance scale, then A row by row, then B.
+fn coefficients(guidance: f32, update: &StepUpdate) -> Vec<f32> {
+    let matrix = update.state.iter().flatten().chain(&update.output);
+    std::iter::once(guidance).chain(matrix.map(|v| narrow(*v))).collect()
+}
+
+fn report_schedule(
+    run: &mut Run<'_>,
+    scheduler: &dyn NoiseScheduler,
+    prompts: &Prompts,
+    noise: Vec<f32>,
+) -> Result<(), EngineError> {
+    let shape = [&[1][..], &run.latent_shape].concat();
+    taps::report_data(run, "latents.init", shape, TensorData::F32(noise))?;
+    let sigmas: Vec<f32> = scheduler.sigmas().iter().map(|s| narrow(*s)).collect();
+    taps::report_data(run, "sched.sigmas", vec![sigmas.len()], TensorData::F32(sigmas))?;
+    let times = scheduler.timesteps();
+    let data = if times.iter().all(|t| t.fract() == 0.0) {
+        TensorData::I64(times.iter().map(|t| whole(*t)).collect())
+    } else {
+        TensorData::F32(times.iter().map(|t| narrow(*t)).collect())
+    };
+    taps::report_data(run, "sched.timesteps", vec![times.len()], data)?;
+    let head_dim = prompts.transformer.config().attention_head_dim;
+    let grid = prompts.transformer.grid(&run.latent_shape);
+    let tables = RopeTables::new(head_dim, grid);
+    let shape = vec![grid.iter().product(), head_dim];
+    for (name, table) in [("dit.rope_cos", tables.cos), ("dit.rope_sin", tables.sin)] {
+        // The reference holds every angle twice, once for each channel of its pair.
+        let twice = table.iter().flat_map(|v| [*v, *v]).collect();
+        taps::report_data(run, name, shape.clone(), TensorData::F32(twice))?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "device arithmetic is f32")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "timesteps are at most 1000")]
+fn whole(value: f64) -> i64 {
+    value as i64
+}

@@ -1,0 +1,131 @@
+//! Prompts to the keys and values that the transformer attends to.
+use super::{
+    EngineError, Event, TensorData, VideoPipeline,
+    load::Run,
+    taps::{self, Layout},
+};
+use crate::{
+    models::wan::{TextContext, TextEncoder, WanTransformer},
+    run::RunInput,
+    stopwatch::Stopwatch,
+};
+use model_loader::prompt;
+
+/// The longest prompt in tokens; the published pipeline's default.
+const MAX_SEQUENCE_LENGTH: usize = 512;
+
+/// The transformer with its prompts: the positive one, and the negative one if guidance is on.
+pub(super) struct Prompts {
+    pub(super) transformer: WanTransformer,
+    pub(super) contexts: Vec<TextContext>,
+}
+
+impl VideoPipeline {
+    /// Padded length: the smaller of 512 and what the tokenizer's config says.
+    pub fn prompt_length(&self) -> usize {
+        self.tokenizer.model_max_length().unwrap_or(MAX_SEQUENCE_LENGTH).clamp(1, MAX_SEQUENCE_LENGTH)
+    }
+
+    /// Encodes the prompts, releases the encoder, and brings them into the transformer's form.
+    pub(super) async fn encode_prompts(&mut self, run: &mut Run<'_>) -> Result<Prompts, EngineError> {
+        let clock = Stopwatch::start();
+        let total = [&self.text_checkpoint, &self.transformer_checkpoint, &self.vae_checkpoint]
+            .map(|c| c.bytes_total() as u64);
+        let all = total.iter().sum();
+        run.report(Event::Loading { done: 0, total: all })?;
+        let encoder = TextEncoder::load(&self.text_checkpoint, &self.text_config)?;
+        run.report(Event::Loading { done: total[0], total: all })?;
+        let transformer = WanTransformer::load(&self.transformer_checkpoint, &self.transformer_config)?;
+        // Built here once, so that a VAE that does not fit its config is refused before minutes of denoising.
+        crate::models::wan::WanVaeDecoder::load(&self.vae_checkpoint, &self.vae_config)?;
+        run.report(Event::Loading { done: all, total: all })?;
+        run.finish_stage("load", clock);
+
+        let clock = Stopwatch::start();
+        let mut texts = vec![("cond", run.settings.prompt.clone())];
+        if run.guidance.enabled() {
+            texts.push(("uncond", run.settings.negative_prompt.clone()));
+        }
+        let mut embeds = Vec::with_capacity(texts.len());
+        for (name, text) in &texts {
+            embeds.push(self.encode_prompt(run, &encoder, name, text).await?);
+        }
+        drop(encoder);
+        self.executor.release_unused();
+        let mut contexts = Vec::with_capacity(embeds.len());
+        for (index, embeds) in embeds.into_iter().enumerate() {
+            contexts.push(self.attend_to(run, &transformer, embeds, index == 0).await?);
+        }
+        run.finish_stage("encode", clock);
+        run.report(Event::Encoded)?;
+        Ok(Prompts { transformer, contexts })
+    }
+
+    async fn encode_prompt(
+        &mut self,
+        run: &mut Run<'_>,
+        encoder: &TextEncoder,
+        name: &str,
+        text: &str,
+    ) -> Result<(Vec<f32>, usize), EngineError> {
+        let length = self.prompt_length();
+        let encoding = self.tokenizer.encode(&prompt::clean(text), length)?;
+        if encoding.truncated {
+            let which = if name == "cond" { "prompt" } else { "negative prompt" };
+            run.report(Event::Notice(&format!(
+                "the {which} has {} tokens; only the first {length} are used",
+                encoding.tokens_total
+            )))?;
+        }
+        let real = encoding.ids.len();
+        let mut program = self.prepare(run, encoder.graph(real, run.settings.dump)?).await?;
+        let rows = encoder.embed(&encoding.ids)?;
+        self.execute(run, &mut program, &[RunInput::f32("embeds", &rows)]).await?;
+        let hidden = match program.output("hidden") {
+            Some(id) => self.executor.read(&program, id).await?,
+            None => return Err(EngineError::Internal("the text encoder has no output".to_owned())),
+        };
+        if run.settings.dump {
+            let (ids, mask) = self.tokenizer.pad(&encoding.ids, length);
+            taps::report_data(run, &format!("text.{name}.input_ids"), vec![1, length], TensorData::I64(ids))?;
+            taps::report_data(
+                run,
+                &format!("text.{name}.attention_mask"),
+                vec![1, length],
+                TensorData::I64(mask),
+            )?;
+            self.report_taps(run, &program, &format!("text.{name}."), Layout::Rows).await?;
+        }
+        let mut padded = hidden;
+        padded.resize(length * encoder.width(), 0.0);
+        if run.settings.dump && name == "cond" {
+            // As many rows of padding as the reference keeps.
+            let shown = (real + 4).min(length);
+            let data = TensorData::F32(padded[..shown * encoder.width()].to_vec());
+            taps::report_data(run, "text.cond.embeds", vec![1, shown, encoder.width()], data)?;
+        }
+        Ok((padded, real))
+    }
+
+    async fn attend_to(
+        &mut self,
+        run: &mut Run<'_>,
+        transformer: &WanTransformer,
+        (embeds, real): (Vec<f32>, usize),
+        is_positive: bool,
+    ) -> Result<TextContext, EngineError> {
+        let length = self.prompt_length();
+        let taps = run.settings.dump && is_positive;
+        let (graph, context) = transformer.context_graph(length, self.precision, taps)?;
+        let mut program = self.prepare(run, graph).await?;
+        self.execute(run, &mut program, &[RunInput::f32("embeds", &embeds)]).await?;
+        if taps && let Some(id) = program.output("text_embed") {
+            let values = self.executor.read(&program, id).await?;
+            let dim = program.graph().desc(id).cols();
+            let shown = (real + 2).min(length);
+            let data = TensorData::F32(values[..shown * dim].to_vec());
+            taps::report_data(run, "dit.step0.text_embed", vec![1, shown, dim], data)?;
+        }
+        Ok(context)
+    }
+}

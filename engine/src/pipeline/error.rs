@@ -1,0 +1,105 @@
+//! Everything that can go wrong between a prompt and its video.
+use crate::{
+    diffusion::{GuidanceError, SchedulerError},
+    executor::CompileError,
+    gpu::GpuError,
+    op::OpError,
+    plan::PlanError,
+    run::RunError,
+};
+use model_loader::LoadError;
+
+/// Why no video came out.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The model's files.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The settings do not fit the model.
+    #[error("{what} is {got}, {expected}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What it is.
+        got: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// The steps.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    /// The guidance scale.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
+    /// Config and weights disagree in a way that only shows when the model is built.
+    #[error("the model cannot be built: {0}")]
+    Op(#[from] OpError),
+    /// The video does not fit the device.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The GPU failed.
+    #[error(transparent)]
+    Gpu(GpuError),
+    /// Numbers went out of range.
+    #[error("the latents are not finite after step {step} of {steps}")]
+    NotFinite {
+        /// Steps done.
+        step: usize,
+        /// Steps wanted.
+        steps: usize,
+    },
+    /// The caller asked for it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A defect of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl From<CompileError> for EngineError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Plan(error) => Self::Plan(error),
+            CompileError::Gpu(error) => Self::Gpu(error),
+        }
+    }
+}
+
+impl From<RunError> for EngineError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Cancelled => Self::Cancelled,
+            RunError::Gpu(error) => Self::Gpu(error),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl EngineError {
+    /// Whether the user can mend it: wrong settings, a damaged model, too little memory.
+    pub fn is_users(&self) -> bool {
+        match self {
+            Self::Load(_) | Self::Setting { .. } | Self::Scheduler(_) | Self::Guidance(_) | Self::Plan(_) => true,
+            Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
+            Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Load(error) => error.hint(),
+            Self::Plan(_) | Self::Gpu(GpuError::OutOfMemory { .. }) => {
+                Some("try fewer or smaller frames, `--precision f16`, or `--device cpu`".to_owned())
+            }
+            Self::Gpu(GpuError::NoAdapter(_)) => {
+                Some("`kinora devices` lists the adapters; `--device cpu` needs none".to_owned())
+            }
+            Self::Gpu(GpuError::Lost(_)) => {
+                Some("the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned())
+            }
+            Self::NotFinite { .. } => Some("try `--precision f32`".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Opening a model, and running it from prompt to frames.
+use super::{
+    DeviceChoice, EngineError, Event, GenerationSettings, Observer, PlannedMemory, Report, StageTime,
+    device::open_executor, observer::report,
+};
+use crate::{
+    diffusion::{GuidanceSettings, SchedulerKind},
+    executor::{Executor, Program},
+    gpu::GpuOptions,
+    graph::{Graph, State},
+    nn::Precision,
+    run::{Cancel, RunInput, Timing},
+    stopwatch::Stopwatch,
+    tensor::{DType, TensorDesc},
+};
+use model_loader::{
+    Checkpoint, ModelFolder, Tokenizer,
+    config::{SchedulerConfig, Umt5Config, WanTransformerConfig, WanVaeConfig},
+};
+
+/// How a pipeline is opened.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// What to run on.
+    pub device: DeviceChoice,
+    /// How activations are stored.
+    pub precision: Precision,
+    /// How a GPU is used.
+    pub gpu: GpuOptions,
+    /// Ends a run between two submissions, from another thread.
+    pub cancel: Cancel,
+}
+
+/// A model on a device.
+#[derive(Debug)]
+pub struct VideoPipeline {
+    pub(super) executor: Executor,
+    pub(super) precision: Precision,
+    pub(super) cancel: Cancel,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) text_config: Umt5Config,
+    pub(super) text_checkpoint: Checkpoint,
+    pub(super) transformer_config: WanTransformerConfig,
+    pub(super) transformer_checkpoint: Checkpoint,
+    pub(super) vae_config: WanVaeConfig,
+    pub(super) vae_checkpoint: Checkpoint,
+    pub(super) scheduler_config: SchedulerConfig,
+    device_name: String,
+}
+
+/// What one run carries along.
+pub(super) struct Run<'a> {
+    pub(super) settings: &'a GenerationSettings,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) latent_shape: [usize; 4],
+    pub(super) guidance: GuidanceSettings,
+    pub(super) planned: PlannedMemory,
+    pub(super) stages: Vec<StageTime>,
+}
+
+impl Run<'_> {
+    pub(super) fn report(&mut self, event: Event<'_>) -> Result<(), EngineError> {
+        report(self.observer, event)
+    }
+
+    pub(super) fn finish_stage(&mut self, name: &'static str, clock: Stopwatch) {
+        self.stages.push(StageTime { name, duration: clock.elapsed() });
+    }
+}
+
+impl VideoPipeline {
+    /// Opens a folder: reads configs and headers, maps the weights, opens the device.
+    ///
+    /// # Errors
+    /// If the model is damaged or of an unknown kind, or there is no such device.
+    pub async fn load(folder: &ModelFolder, options: LoadOptions) -> Result<Self, EngineError> {
+        // The index refuses pipelines and components that are not supported, by name.
+        folder.index()?;
+        let text_config = Umt5Config::load(folder, "text_encoder")?;
+        let transformer_config = WanTransformerConfig::load(folder, "transformer")?;
+        let vae_config = WanVaeConfig::load(folder, "vae")?;
+        check_widths(&text_config, &transformer_config, &vae_config)?;
+        let scheduler_config = SchedulerConfig::load(folder, "scheduler")?;
+        let tokenizer = Tokenizer::open(folder)?;
+        let (executor, device_name) = open_executor(options.device, options.precision, options.gpu).await?;
+        Ok(Self {
+            executor,
+            precision: options.precision,
+            cancel: options.cancel,
+            tokenizer,
+            text_config,
+            text_checkpoint: Checkpoint::open(folder, "text_encoder")?,
+            transformer_config,
+            transformer_checkpoint: Checkpoint::open(folder, "transformer")?,
+            vae_config,
+            vae_checkpoint: Checkpoint::open(folder, "vae")?,
+            scheduler_config,
+            device_name,
+        })
+    }
+
+    /// The device's name.
+    pub fn device_name(&self) -> &str {
+        &self.device_name
+    }
+
+    /// The noise scheduler of the model's folder.
+    pub fn scheduler_kind(&self) -> SchedulerKind {
+        SchedulerKind::of(&self.scheduler_config)
+    }
+
+    /// Makes a video: encodes the prompt, denoises, decodes; frames come as events, in order.
+    ///
+    /// # Errors
+    /// If the settings do not fit the model, the device fails, or the observer or [`Cancel`] ends the run.
+    pub async fn generate(
+        &mut self,
+        settings: &GenerationSettings,
+        observer: &mut dyn Observer,
+    ) -> Result<Report, EngineError> {
+        let latent_shape = settings.latent_shape(&self.transformer_config, &self.vae_config)?;
+        let guidance = GuidanceSettings::new(settings.guidance_scale)?;
+        let scheduler = SchedulerKind::build(
+            &self.scheduler_config,
+            settings.scheduler,
+            settings.num_inference_steps,
+            settings.flow_shift,
+        )?;
+        let planned = PlannedMemory::default();
+        let stages = Vec::new();
+        let mut run = Run { settings, observer, latent_shape, guidance, planned, stages };
+
+        let prompts = self.encode_prompts(&mut run).await?;
+        let latents = self.denoise(&mut run, scheduler.as_ref(), prompts).await?;
+        let result = self.decode(&mut run, &latents).await;
+        self.executor.drop_state(&latents);
+        self.executor.release_unused();
+        result?;
+        Ok(Report { stages: run.stages, planned: run.planned })
+    }
+
+    /// Makes a graph ready and notes what it needs.
+    pub(super) async fn prepare(&mut self, run: &mut Run<'_>, graph: Graph) -> Result<Program, EngineError> {
+        let program = self.executor.compile(graph).await?;
+        let plan = program.plan();
+        run.planned.include(plan.weight_bytes, plan.working_bytes());
+        Ok(program)
+    }
+
+    /// Runs a program once and reports its timings if they are wanted.
+    pub(super) async fn execute(
+        &mut self,
+        run: &mut Run<'_>,
+        program: &mut Program,
+        inputs: &[RunInput<'_>],
+    ) -> Result<(), EngineError> {
+        if !run.settings.trace {
+            return Ok(self.executor.run(program, inputs, &self.cancel, None).await?);
+        }
+        let mut timings: Vec<Timing> = Vec::new();
+        self.executor.run(program, inputs, &self.cancel, Some(&mut timings)).await?;
+        for timing in &timings {
+            run.report(Event::Timing(timing))?;
+        }
+        Ok(())
+    }
+
+    /// A state with these values.
+    pub(super) async fn state_of(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<State, EngineError> {
+        let state = State::new(name, TensorDesc::new(shape, DType::F32));
+        self.executor.write_state(&state, values).await?;
+        Ok(state)
+    }
+}
+
+/// The components have to fit each other.
+fn check_widths(
+    text: &Umt5Config,
+    transformer: &WanTransformerConfig,
+    vae: &WanVaeConfig,
+) -> Result<(), EngineError> {
+    let pairs = [
+        ("text_dim of transformer/config.json", transformer.text_dim, "d_model of text_encoder", text.d_model),
+        ("in_channels of transformer/config.json", transformer.in_channels, "z_dim of vae", vae.z_dim),
+        ("out_channels of transformer/config.json", transformer.out_channels, "z_dim of vae", vae.z_dim),
+    ];
+    for (what, got, other, expected) in pairs {
+        if got != expected {
+            let expected = format!("must be {expected}, the {other}/config.json");
+            return Err(EngineError::Setting { what, got: got.to_string(), expected });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What a run reports while it goes on.
+use super::{EngineError, PlannedMemory};
+use crate::{run::Timing, video::Frame};
+use std::{ops::ControlFlow, time::Duration};
+
+/// Something has happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Weights are being made ready.
+    Loading {
+        /// Bytes done.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// Something the user should know.
+    Notice(&'a str),
+    /// The prompt has been encoded.
+    Encoded,
+    /// Denoising steps done; 0 before the first.
+    Step {
+        /// Steps done.
+        done: usize,
+        /// Steps in all.
+        total: usize,
+    },
+    /// Frames decoded.
+    Decoding {
+        /// Frames done.
+        done: usize,
+        /// Frames in all.
+        total: usize,
+    },
+    /// The next frame, in order.
+    Frame(Frame),
+    /// An intermediate tensor, named and laid out as in diffusers, the batch axis included.
+    Tensor {
+        /// Its key.
+        name: &'a str,
+        /// Its extents.
+        shape: Vec<usize>,
+        /// Its values.
+        data: TensorData,
+    },
+    /// How long a launch took.
+    Timing(&'a Timing),
+}
+
+/// Values of a reported tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TensorData {
+    /// Floats.
+    F32(Vec<f32>),
+    /// Ids and timesteps.
+    I64(Vec<i64>),
+    /// Pixels.
+    U8(Vec<u8>),
+}
+
+/// Hears of events; [`ControlFlow::Break`] ends the run.
+pub trait Observer {
+    /// Something has happened.
+    fn event(&mut self, event: Event<'_>) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Event<'_>) -> ControlFlow<()>> Observer for F {
+    fn event(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        self(event)
+    }
+}
+
+/// Reports an event; an observer that breaks ends the run.
+pub(super) fn report(observer: &mut dyn Observer, event: Event<'_>) -> Result<(), EngineError> {
+    match observer.event(event) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(EngineError::Cancelled),
+    }
+}
+
+/// How long one stage took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageTime {
+    /// `load`, `encode`, `denoise` or `decode`.
+    pub name: &'static str,
+    /// Wall time.
+    pub duration: Duration,
+}
+
+/// What a finished run was like.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The stages in order.
+    pub stages: Vec<StageTime>,
+    /// What the plans foresaw.
+    pub planned: PlannedMemory,
+}
