@@ -1,6 +1,9 @@
 //! A model's constants, as graphs refer to them: shared, named, in the dtype they are stored in.
 use crate::{
-    cpu::pack::{PackedWeight, Weights},
+    cpu::{
+        conv3d::PackedConv,
+        pack::{PackedWeight, Weights},
+    },
     tensor::{DType, TensorDesc},
 };
 use model_loader::{Bytes, HostTensor};
@@ -25,6 +28,7 @@ struct WeightData {
     bytes: Bytes,
     dense: OnceLock<Vec<f32>>,
     packed: OnceLock<PackedWeight>,
+    packed_conv: OnceLock<PackedConv>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -89,8 +93,8 @@ impl Weight {
 
     fn new(name: String, desc: TensorDesc, bytes: Bytes) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let (dense, packed) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(WeightData { id, name, desc, bytes, dense, packed }))
+        let (dense, packed, packed_conv) = Default::default();
+        Self(Arc::new(WeightData { id, name, desc, bytes, dense, packed, packed_conv }))
     }
 
     /// Its name in the checkpoint.
@@ -118,7 +122,24 @@ impl Weight {
         self.0.packed.get_or_init(|| {
             let rows = self.0.desc.shape[0];
             let cols = self.0.desc.elements() / rows.max(1);
-            pack(self.0.desc.dtype, &self.0.bytes, rows, cols)
+            with_weights(self.0.desc.dtype, &self.0.bytes, |weights| PackedWeight::new(weights, rows, cols))
+        })
+    }
+
+    /// A convolution kernel `[out, kt, kh, kw, in]` packed for the CPU, made once.
+    ///
+    /// `enlarging`: for an input that is doubled in space first; a weight is used in one of both ways only.
+    pub(crate) fn packed_conv(&self, enlarging: bool) -> &PackedConv {
+        self.0.packed_conv.get_or_init(|| {
+            let shape = &self.0.desc.shape;
+            let (n, kernel, channels) = (shape[0], [shape[1], shape[2], shape[3]], shape[4]);
+            with_weights(self.0.desc.dtype, &self.0.bytes, |weights| {
+                if enlarging {
+                    PackedConv::enlarging(weights, n, kernel[0], channels)
+                } else {
+                    PackedConv::new(weights, n, kernel, channels)
+                }
+            })
         })
     }
 
@@ -138,17 +159,17 @@ impl WeakWeight {
 }
 
 /// Mapped files align nothing: what is not aligned is copied first.
-fn pack(dtype: DType, bytes: &[u8], rows: usize, cols: usize) -> PackedWeight {
+fn with_weights<T>(dtype: DType, bytes: &[u8], work: impl FnOnce(Weights<'_>) -> T) -> T {
     match dtype {
         DType::F16 => match bytemuck::try_cast_slice(bytes) {
-            Ok(values) => PackedWeight::new(Weights::F16(values), rows, cols),
-            Err(_) => PackedWeight::new(Weights::F16(&bytemuck::pod_collect_to_vec(bytes)), rows, cols),
+            Ok(values) => work(Weights::F16(values)),
+            Err(_) => work(Weights::F16(&bytemuck::pod_collect_to_vec(bytes))),
         },
         DType::Bf16 => match bytemuck::try_cast_slice(bytes) {
-            Ok(values) => PackedWeight::new(Weights::Bf16(values), rows, cols),
-            Err(_) => PackedWeight::new(Weights::Bf16(&bytemuck::pod_collect_to_vec(bytes)), rows, cols),
+            Ok(values) => work(Weights::Bf16(values)),
+            Err(_) => work(Weights::Bf16(&bytemuck::pod_collect_to_vec(bytes))),
         },
-        DType::F32 | DType::U32 => PackedWeight::new(Weights::F32(&widen(dtype, bytes)), rows, cols),
+        DType::F32 | DType::U32 => work(Weights::F32(&widen(dtype, bytes))),
     }
 }
 

@@ -17,7 +17,8 @@ use model_loader::{Checkpoint, LoadError, config::WanTransformerConfig};
 #[derive(Debug)]
 pub struct WanTransformer {
     config: WanTransformerConfig,
-    patch_embedding: Linear,
+    patch_weight: Weight,
+    patch_bias: Weight,
     time_in: Linear,
     time_out: Linear,
     time_proj: Linear,
@@ -51,13 +52,11 @@ impl WanTransformer {
         let [pt, ph, pw] = config.patch_size;
         let linear =
             |name: &str, shape: [usize; 2]| Linear::load(checkpoint, &format!("condition_embedder.{name}"), &shape);
+        let patch = [dim, config.in_channels, pt, ph, pw];
         let table = checkpoint.tensor_shaped("scale_shift_table", &[1, 2, dim])?;
         Ok(Self {
-            patch_embedding: Linear::load(
-                checkpoint,
-                "patch_embedding",
-                &[dim, config.in_channels, pt, ph, pw],
-            )?,
+            patch_weight: Weight::matrix(checkpoint.tensor_shaped("patch_embedding.weight", &patch)?),
+            patch_bias: Weight::vector(&checkpoint.tensor_shaped("patch_embedding.bias", &[dim])?),
             time_in: linear("time_embedder.linear_1", [dim, config.freq_dim])?,
             time_out: linear("time_embedder.linear_2", [dim, dim])?,
             time_proj: linear("time_proj", [6 * dim, dim])?,
@@ -126,8 +125,7 @@ impl WanTransformer {
         let (cos, sin) = self.rope(graph, grid);
         let inputs = BlockInputs { time, cos, sin };
 
-        let weight = self.patch_embedding.weight(graph);
-        let bias = self.patch_embedding.bias(graph);
+        let (weight, bias) = (graph.weight(&self.patch_weight), graph.weight(&self.patch_bias));
         let x = graph.patch_embedding(latents, weight, bias, self.config.patch_size, DType::F32)?;
         graph.tap("patch_embed", x);
 
