@@ -231,14 +231,32 @@ impl Patches<'_> {
         let (frames, frame) = if frame >= self.before[0] {
             (self.input, frame - self.before[0])
         } else {
-            (self.cache, frame.checked_sub(self.before[0] - self.cache.len() / frame_size)?)
+            (self.cache, frame.checked_sub(self.before[0] - self.cache.len() / frame_size.max(1))?)
         };
         frames.get(frame * frame_size + line * size..)?.get(..size)
     }
+
+    /// Sets the pointers of a run's positions whose tap, at padded column `first` for the first, lies inside the line.
+    fn place(&self, line: &[f32], first: usize, pointers: &mut [*const f32]) {
+        let (left, step) = (self.before[2], self.shape.stride[2]);
+        // How many steps from `first` to `column` or past it.
+        let steps = |column: usize| match column.saturating_sub(first) {
+            distance if step == 1 => distance,
+            distance => distance.div_ceil(step),
+        };
+        let end = pointers.len().min(steps(left + self.shape.width));
+        let start = end.min(steps(left));
+        if start < end {
+            let values = line[(first + start * step - left) * self.channels..].as_ptr();
+            for (i, pointer) in pointers[start..end].iter_mut().enumerate() {
+                *pointer = values.wrapping_add(i * step * self.channels);
+            }
+        }
+    }
 }
 
-// SAFETY: every pointer is the start of `zeros`, which is as long as a segment, or of a tap (or, where all taps of a run lie
-// inside, of a line of taps) inside the slice that `line` returned.
+// SAFETY: every pointer is the start of `zeros`, which is as long as a segment, or one that `place` computed inside the slice
+// that `line` returned: the start of a tap there or, where all taps of all runs lie inside, of a line of taps.
 unsafe impl Rows for Patches<'_> {
     fn count(&self) -> usize {
         self.output.iter().product()
@@ -270,26 +288,25 @@ unsafe impl Rows for Patches<'_> {
         let inside =
             |run: &Run| run.column >= left && run.column + (run.count - 1) * step + columns <= left + width;
         let pieces = if self.merge && !runs.iter().all(inside) { columns } else { 1 };
+        let mut end = table.len();
+        table.resize(end + segments.len() * pieces * tile_rows, self.zeros.as_ptr());
         for segment in segments {
             let (segment, column) =
                 if self.merge { (segment, 0) } else { (segment / columns, segment % columns) };
             let (frame, line) = (segment / lines, segment % lines);
+            let values = |run: &Run| self.line(run.frame + frame, run.line + line);
             for column in column..column + pieces {
-                let end = table.len() + tile_rows;
+                let pointers = &mut table[end..end + tile_rows];
+                end += tile_rows;
+                let mut at = 0;
                 for run in runs {
-                    let Some(values) = self.line(run.frame + frame, run.line + line) else {
-                        table.extend(std::iter::repeat_n(self.zeros.as_ptr(), run.count));
-                        continue;
-                    };
-                    let first = run.column + column;
-                    table.extend((0..run.count).map(|i| {
-                        let at = (first + i * step).wrapping_sub(left);
-                        let tap = if at < width { values.get(at * self.channels..) } else { None };
-                        tap.unwrap_or(self.zeros).as_ptr()
-                    }));
+                    if let Some(values) = values(run) {
+                        self.place(values, run.column + column, &mut pointers[at..at + run.count]);
+                    }
+                    at += run.count;
                 }
-                let last = table[table.len() - 1];
-                table.resize(end, last);
+                let last = pointers[at - 1];
+                pointers[at..].fill(last);
             }
         }
         pieces
