@@ -26,12 +26,12 @@ struct Params {
     stride_t: u32,
     stride_h: u32,
     stride_w: u32,
-    front: u32,          // how many frames before the first frame of x the first tap reads; at most as many as the cache has
-    cache_frames: u32,
+    front: u32,          // frames before the first frame of x: those of the cache, or zeros
     pad_top: u32,
     pad_left: u32,
     first_tap_t: u32,    // the launch's first tap along time
     x_skip: u32,         // elements of x before its binding
+    cache_skip: u32,     // elements of the cache before its binding
     weight_stride: u32,  // elements from output channel to output channel of the weight
     weight_start: u32,   // the launch's first tap in it
 }
@@ -42,7 +42,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;            // [out_cols]
 @group(0) @binding(4) var<storage, read> residual: array<Res>;        // as out
 @group(0) @binding(5) var<storage, read> partial: array<f32>;         // [rows, out_cols]
-@group(0) @binding(6) var<storage, read> cache: array<XUnit>;         // [cache_frames, in_h, in_w, channels]
+@group(0) @binding(6) var<storage, read> cache: array<XUnit>;         // [front, in_h, in_w, channels]
 @group(0) @binding(7) var<storage, read_write> out: array<Out>;       // [rows, out_cols]
 
 const NOWHERE = 0u;
@@ -90,8 +90,7 @@ fn a_place(row: ARow, segment: u32) -> APlace {
     if CACHE == 0u {
         return APlace(0u, NOWHERE);
     }
-    let frame = params.cache_frames + t - params.front;
-    return APlace((frame * frame_size + pixel) * params.segment_length, IN_CACHE);
+    return APlace((t * frame_size + pixel) * params.segment_length - params.cache_skip, IN_CACHE);
 }
 
 fn a_quad(place: APlace, k: u32) -> vec4<f32> {

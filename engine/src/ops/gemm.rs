@@ -1,0 +1,213 @@
+//! What the ops on the matrix product core share: which variant a target gets, and how a launch is cut.
+use crate::{
+    cpu::math,
+    op::{Binding, elem, weight_format},
+    target::Target,
+    tensor::{DType, TensorDesc},
+};
+use shaders::{Elem, Variant};
+use std::ops::Range;
+
+/// A function applied to each element of a product.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// The identity.
+    #[default]
+    None,
+    /// The tanh form of GELU.
+    GeluTanh,
+    /// `x * sigmoid(x)`.
+    Silu,
+}
+
+impl Activation {
+    /// `ACTIVATION` in `activation.wgsl`.
+    pub(super) fn code(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::GeluTanh => 1,
+            Self::Silu => 2,
+        }
+    }
+
+    pub(super) fn cpu(self) -> math::Activation {
+        match self {
+            Self::None => math::Activation::None,
+            Self::GeluTanh => math::Activation::GeluTanh,
+            Self::Silu => math::Activation::Silu,
+        }
+    }
+}
+
+/// A product as the core sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Product<'a> {
+    /// The left operand.
+    pub(super) x: &'a TensorDesc,
+    /// Rows of the result.
+    pub(super) rows: usize,
+    /// The matrix: its first extent counts the columns of the result.
+    pub(super) weight: &'a TensorDesc,
+    /// Values of a row that lie side by side in both operands.
+    pub(super) segment_length: usize,
+    /// Whether every segment of x starts at a multiple of four elements.
+    pub(super) x_aligned: bool,
+}
+
+/// A variant's tile: what one workgroup makes.
+#[derive(Debug, Clone)]
+pub(super) struct Tiled {
+    /// The part of the variant that all ops on the core share.
+    pub(super) variant: Variant,
+    rows: usize,
+    cols: usize,
+}
+
+/// Floating-point operations of one launch, at most: some 100 ms on a slow device, so that displays and watchdogs stay calm.
+const LAUNCH_FLOPS: usize = 50_000_000_000;
+const SOFTWARE_LAUNCH_FLOPS: usize = 2_000_000_000;
+
+/// Invocations of a workgroup in software Vulkan without subgroups.
+const LONE_LANES: usize = 8;
+
+impl Product<'_> {
+    /// Whether operands are read four elements at a time.
+    pub(super) fn reads_quads(&self) -> bool {
+        self.x_aligned && self.segment_length.is_multiple_of(4)
+    }
+
+    /// Columns of the result.
+    pub(super) fn cols(&self) -> usize {
+        self.weight.shape[0]
+    }
+
+    /// Values of a row of either operand.
+    pub(super) fn k(&self) -> usize {
+        self.weight.elements() / self.cols().max(1)
+    }
+
+    /// Chooses the core, its tile and how it reads its operands.
+    pub(super) fn tiled(&self, target: &Target) -> Tiled {
+        let quads = self.reads_quads();
+        let weights = match (quads, self.weight.dtype) {
+            (false, _) => "weight_scalar",
+            (true, DType::F16 | DType::Bf16) => "weight_quads_16",
+            (true, DType::F32 | DType::U32) => "weight_quads_32",
+        };
+        let tiled = if target.software { self.register(target) } else { self.shared() };
+        let variant = tiled
+            .variant
+            .alias("X", elem(self.x))
+            .constant("W_FORMAT", weight_format(self.weight.dtype))
+            .import("X_READ", if quads { "x_quads" } else { "x_scalar" })
+            .import("W_READ", weights);
+        Tiled { variant, ..tiled }
+    }
+
+    /// Without workgroup memory; `LANES` invocations share their rows.
+    fn register(&self, target: &Target) -> Tiled {
+        let lanes = match target.subgroups {
+            Some((least, most)) if least == most && matches!(least, 2 | 4 | 8 | 16 | 32) => least,
+            _ => 1,
+        };
+        let spread = if lanes == 1 { "spread_none" } else { "spread_subgroup" };
+        let invocations = if lanes == 1 { LONE_LANES } else { lanes as usize };
+        let tile_m: u32 = if lanes == 1 || (self.rows <= 8 && lanes <= 8) { 8 } else { 32 };
+        let tile_n: u32 = if self.cols() <= invocations { 1 } else { 4 };
+        let variant = Variant::new()
+            .constant("TILE_M", tile_m)
+            .constant("TILE_N", tile_n)
+            .constant("LANES", lanes)
+            .constant("BAND", 4)
+            .overriding("WG_X", crate::target::clamp_u32(invocations))
+            .import("GEMM", "gemm_register")
+            .import("SPREAD", spread);
+        Tiled { variant, rows: tile_m as usize, cols: tile_n as usize * invocations }
+    }
+
+    /// Through workgroup memory; the taller tile where there is work enough for all of a GPU.
+    fn shared(&self) -> Tiled {
+        let tall = self.rows.div_ceil(128) * self.cols().div_ceil(64) >= 128;
+        let (tile_m, tile_n): (u32, u32) = if tall { (8, 4) } else { (4, 4) };
+        let variant = Variant::new()
+            .constant("TILE_M", tile_m)
+            .constant("TILE_N", tile_n)
+            .constant("BAND", 8)
+            .import("GEMM", "gemm_shared");
+        Tiled { variant, rows: 16 * tile_m as usize, cols: 16 * tile_n as usize }
+    }
+
+    /// Cuts the rows so that `row_bytes` fit a binding and no launch takes long.
+    pub(super) fn row_tiles(&self, target: &Target, row_bytes: usize) -> Vec<Range<usize>> {
+        let budget = if target.software { SOFTWARE_LAUNCH_FLOPS } else { LAUNCH_FLOPS };
+        let swift = budget / (2 * self.k() * self.cols()).max(1);
+        let fitting = usize::try_from(target.max_binding_bytes).unwrap_or(usize::MAX) / row_bytes.max(1);
+        let tile = if self.rows <= swift.min(fitting) { self.rows } else { swift.min(fitting) / 128 * 128 };
+        let tile = tile.max(128);
+        (0..self.rows).step_by(tile).map(|start| start..(start + tile).min(self.rows)).collect()
+    }
+
+    /// Cuts the columns so that the weight's rows fit a binding.
+    pub(super) fn col_tiles(&self, target: &Target) -> Vec<Range<usize>> {
+        target.row_tiles(self.cols(), self.k() * self.weight.dtype.size())
+    }
+}
+
+impl Tiled {
+    /// The grid for a part of the result.
+    pub(super) fn grid(&self, target: &Target, rows: usize, cols: usize) -> [u32; 3] {
+        target.fold(rows.div_ceil(self.rows) * cols.div_ceil(self.cols))
+    }
+}
+
+/// The binding of an optional input; where it is absent, room for one quad, as the kernels declare.
+pub(super) fn optional(input: Option<usize>, bind: impl FnOnce(usize) -> Binding) -> Binding {
+    match input.map(bind) {
+        Some(binding) if binding != Binding::unused() => binding,
+        _ => Binding { size: 16, ..Binding::unused() },
+    }
+}
+
+/// The alias of an optional operand.
+pub(super) fn optional_elem(desc: Option<&TensorDesc>) -> Elem {
+    desc.map_or(Elem::F32, elem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product<'a>(x: &'a TensorDesc, weight: &'a TensorDesc) -> Product<'a> {
+        Product { x, rows: x.rows(), weight, segment_length: x.cols(), x_aligned: true }
+    }
+
+    #[test]
+    fn launches_are_cut_by_work_and_by_bytes() {
+        let x = TensorDesc::new(&[100_000, 1024], DType::F32);
+        let weight = TensorDesc::new(&[1024, 1024], DType::F32);
+        let target = Target { max_binding_bytes: 64 << 20, ..Target::webgpu_defaults() };
+        let tiles = product(&x, &weight).row_tiles(&target, 4096);
+        assert_eq!(tiles[0], 0..16_384);
+        assert_eq!(tiles.iter().map(ExactSizeIterator::len).sum::<usize>(), 100_000);
+        let software = Target { software: true, ..target };
+        assert_eq!(product(&x, &weight).row_tiles(&software, 4096)[0], 0..896);
+    }
+
+    #[test]
+    fn software_shares_rows_only_over_a_known_subgroup() {
+        let x = TensorDesc::new(&[64, 64], DType::F32);
+        let weight = TensorDesc::new(&[64, 64], DType::F32);
+        let lanes = |subgroups| {
+            let target = Target { software: true, subgroups, ..Target::webgpu_defaults() };
+            product(&x, &weight).tiled(&target).variant.consts["LANES"]
+        };
+        assert_eq!((lanes(Some((8, 8))), lanes(Some((4, 8))), lanes(None)), (8, 1, 1));
+    }
+
+    #[test]
+    fn odd_rows_are_read_element_by_element() {
+        let (x, weight) = (TensorDesc::new(&[4, 7], DType::F32), TensorDesc::new(&[4, 7], DType::Bf16));
+        let variant = product(&x, &weight).tiled(&Target::webgpu_defaults()).variant;
+        assert_eq!((variant.imports["X_READ"], variant.imports["W_READ"]), ("x_scalar", "weight_scalar"));
+    }
+}

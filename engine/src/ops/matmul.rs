@@ -1,0 +1,303 @@
+//! The linear layer: rows times a stored matrix, with everything that follows it in a transformer fused on.
+use super::gemm::{Activation, Product, optional, optional_elem};
+use crate::{
+    cpu::{
+        CpuIo,
+        gemm::{self, Epilogue, Residual, View, ViewMut},
+        pack::{PackedWeight, Weights},
+    },
+    graph::Graph,
+    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    params,
+    plan::PlanError,
+    target::{Target, clamp_u32},
+    tensor::{DType, TensorDesc, TensorId},
+};
+use shaders::Variant;
+use std::ops::Range;
+
+/// What follows a product: `residual + gate * (activation(x weight^T + bias) * multiplier)`.
+#[derive(Debug, Clone, Copy)]
+pub struct MatmulOptions {
+    /// Added to every row, f32 `[N]`.
+    pub bias: Option<TensorId>,
+    /// Applied to the biased sums.
+    pub activation: Activation,
+    /// Multiplies element by element; as large as the result.
+    pub multiplier: Option<TensorId>,
+    /// Added last; as large as the result.
+    pub residual: Option<TensorId>,
+    /// A table, f32 `[n, N]`, and its row that multiplies every row.
+    pub gate: Option<(TensorId, usize)>,
+    /// The result's dtype, f32 or f16.
+    pub out: DType,
+}
+
+impl MatmulOptions {
+    /// The bare product.
+    pub fn new(out: DType) -> Self {
+        Self { bias: None, activation: Activation::None, multiplier: None, residual: None, gate: None, out }
+    }
+}
+
+impl Graph {
+    /// `x` times the transpose of `weight`: `[rows.., K]` and `[N, K]` (or `[N, ..]` of K values a row) make `[rows.., N]`.
+    ///
+    /// # Errors
+    /// If shapes or dtypes do not fit.
+    pub fn matmul(
+        &mut self,
+        x: TensorId,
+        weight: TensorId,
+        options: &MatmulOptions,
+    ) -> Result<TensorId, OpError> {
+        let mut inputs = vec![x, weight];
+        let mut add = |id: Option<TensorId>| {
+            id.map(|id| {
+                inputs.push(id);
+                inputs.len() - 1
+            })
+        };
+        let op = Matmul {
+            bias: add(options.bias),
+            activation: options.activation,
+            multiplier: add(options.multiplier),
+            residual: add(options.residual),
+            gate: add(options.gate.map(|(table, _)| table)),
+            gate_row: options.gate.map_or(0, |(_, row)| row),
+            out: options.out,
+        };
+        self.push(op, &inputs)
+    }
+}
+
+/// Inputs: x, weight, and at the given positions what is present.
+#[derive(Debug)]
+struct Matmul {
+    bias: Option<usize>,
+    activation: Activation,
+    multiplier: Option<usize>,
+    residual: Option<usize>,
+    gate: Option<usize>,
+    gate_row: usize,
+    out: DType,
+}
+
+params! {
+    /// Of `matmul.wgsl`.
+    struct MatmulParams {
+        rows: u32, cols: u32, segments: u32, segment_length: u32, x_stride: u32, x_start: u32, out_cols: u32,
+        col_start: u32, gate_start: u32, row_start: u32, patch_t: u32, patch_h: u32, patch_w: u32, frames: u32,
+        height: u32, width: u32,
+    }
+}
+
+const NAME: &str = "matmul";
+
+/// Checks the operands of a product of rows; returns (K, N).
+pub(super) fn check_operands(
+    op: &'static str,
+    x: &TensorDesc,
+    weight: &TensorDesc,
+) -> Result<(usize, usize), OpError> {
+    OpError::expect_activation(op, "x", x)?;
+    if weight.dtype == DType::U32 {
+        return Err(OpError::DType { op, what: "weight", got: weight.dtype, expected: "f32, f16 or bf16" });
+    }
+    let (k, n) = (x.cols(), weight.shape.first().copied().unwrap_or(0));
+    if k == 0 || n == 0 || weight.elements() != n * k {
+        return Err(OpError::shape(op, "weight", &weight.shape, &[n, k]));
+    }
+    Ok((k, n))
+}
+
+/// Checks an optional vector of `n` values.
+pub(super) fn check_bias(op: &'static str, bias: Option<&TensorDesc>, n: usize) -> Result<(), OpError> {
+    let Some(bias) = bias else { return Ok(()) };
+    OpError::expect_dtype(op, "bias", bias, DType::F32)?;
+    OpError::expect_shape(op, "bias", bias, &[n])
+}
+
+/// The stored matrix packed for the CPU; one that is no constant is packed at each run.
+pub(super) fn with_packed(io: &CpuIo<'_>, index: usize, run: impl FnOnce(&PackedWeight)) {
+    match io.weight(index) {
+        Some(weight) => run(weight.packed()),
+        None => {
+            let (desc, data) = (io.desc(index), io.input(index));
+            let n = desc.shape[0];
+            run(&PackedWeight::new(Weights::F32(data), n, data.len() / n.max(1)));
+        }
+    }
+}
+
+/// The consts of `epilogue.wgsl`, all off.
+pub(super) fn plain_epilogue(variant: Variant) -> Variant {
+    variant
+        .constant("HAS_BIAS", 0)
+        .constant("HAS_MUL", 0)
+        .constant("HAS_GATE", 0)
+        .constant("RESIDUAL", 0)
+        .constant("ACTIVATION", 0)
+        .import("EPILOGUE", "epilogue")
+}
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
+        let (_, n) = check_operands(NAME, &inputs[0], &inputs[1])?;
+        let mut shape = inputs[0].shape.clone();
+        shape.pop();
+        shape.push(n);
+        let output = TensorDesc::new(&shape, self.out);
+        OpError::expect_activation(NAME, "out", &output)?;
+        check_bias(NAME, self.bias.map(|i| &inputs[i]), n)?;
+        for (what, input) in [("multiplier", self.multiplier), ("residual", self.residual)] {
+            let Some(input) = input.map(|i| &inputs[i]) else { continue };
+            OpError::expect_activation(NAME, what, input)?;
+            if input.cols() != n || input.elements() != output.elements() {
+                return Err(OpError::shape(NAME, what, &input.shape, &shape));
+            }
+        }
+        if let Some(gate) = self.gate.map(|i| &inputs[i]) {
+            OpError::expect_dtype(NAME, "gate", gate, DType::F32)?;
+            if gate.cols() != n {
+                return Err(OpError::shape(NAME, "gate", &gate.shape, &[gate.rows(), n]));
+            }
+            if self.gate_row >= gate.rows() {
+                return Err(OpError::value(
+                    NAME,
+                    "gate row",
+                    self.gate_row,
+                    format!("below {}", gate.rows()),
+                ));
+            }
+        }
+        Ok(output)
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.residual
+    }
+
+    fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
+        2 * output.elements() as u64 * inputs[0].cols() as u64
+    }
+
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+        let desc = |input: Option<usize>| input.map(|i| &io.inputs[i]);
+        let (k, n) = (io.inputs[0].cols(), io.output.cols());
+        let product = Product {
+            x: &io.inputs[0],
+            rows: io.inputs[0].rows(),
+            weight: &io.inputs[1],
+            segment_length: k,
+            x_aligned: k.is_multiple_of(4),
+        };
+        let tiled = product.tiled(target);
+        let in_place = self.residual.is_some() && io.aliased == self.residual;
+        let variant = plain_epilogue(tiled.variant.clone())
+            .alias("Out", elem(io.output))
+            .alias("Mul", optional_elem(desc(self.multiplier)))
+            .alias("Res", optional_elem(desc(self.residual).filter(|_| !in_place)))
+            .constant("HAS_BIAS", self.bias.is_some().into())
+            .constant("ACTIVATION", self.activation.code())
+            .constant("HAS_MUL", self.multiplier.is_some().into())
+            .constant("HAS_GATE", self.gate.is_some().into())
+            .constant("RESIDUAL", if in_place { 2 } else { self.residual.is_some().into() })
+            .import("STORE", "store_rows");
+        let row_bytes = [Some(&io.inputs[0]), Some(io.output), desc(self.multiplier), desc(self.residual)]
+            .into_iter()
+            .flatten()
+            .map(|d| d.cols() * d.dtype.size())
+            .max()
+            .unwrap_or(0);
+        let mut dispatches = Vec::new();
+        for rows in product.row_tiles(target, row_bytes) {
+            for cols in product.col_tiles(target) {
+                let params = MatmulParams {
+                    gate_start: clamp_u32(self.gate_row * n),
+                    ..rows_params(&rows, &cols, k, n)
+                };
+                let by_rows = |input| optional(input, |i| io.bind_input_rows(i, &rows, n));
+                dispatches.push(Dispatch {
+                    kernel: &shaders::MATMUL,
+                    variant: variant.clone(),
+                    params: bytemuck::bytes_of(&params).to_vec(),
+                    bindings: vec![
+                        io.bind_input_rows(0, &rows, k),
+                        io.bind_input_rows(1, &cols, k),
+                        optional(self.bias, |i| io.bind_input(i)),
+                        by_rows(self.residual),
+                        optional(self.gate, |i| io.bind_input(i)),
+                        by_rows(self.multiplier),
+                        io.bind_output_rows(&rows, n),
+                    ],
+                    grid: tiled.grid(target, rows.len(), cols.len()),
+                });
+            }
+        }
+        Ok(dispatches.into())
+    }
+
+    fn evaluate(&self, io: &mut CpuIo<'_>) {
+        let (k, n) = (io.desc(0).cols(), io.output_desc.cols());
+        let residual = match self.residual {
+            None => Residual::None,
+            Some(i) if io.aliased == Some(i) => Residual::Output,
+            Some(i) => Residual::Separate(View::contiguous(io.input(i), n)),
+        };
+        let epilogue = Epilogue {
+            bias: self.bias.map(|i| io.input(i)),
+            activation: self.activation.cpu(),
+            multiplier: self.multiplier.map(|i| View::contiguous(io.input(i), n)),
+            gate: self.gate.map(|i| &io.input(i)[self.gate_row * n..][..n]),
+            residual,
+        };
+        let (x, rows) = (View::contiguous(io.input(0), k), io.desc(0).rows());
+        let out = std::mem::take(&mut io.output);
+        with_packed(io, 1, |weight| gemm::matmul(x, rows, weight, &epilogue, ViewMut::contiguous(out, n)));
+    }
+}
+
+/// The parameters of a part of a product of whole rows.
+pub(super) fn rows_params(rows: &Range<usize>, cols: &Range<usize>, k: usize, n: usize) -> MatmulParams {
+    MatmulParams {
+        rows: clamp_u32(rows.len()),
+        cols: clamp_u32(cols.len()),
+        segments: 1,
+        segment_length: clamp_u32(k),
+        x_stride: clamp_u32(k),
+        x_start: 0,
+        out_cols: clamp_u32(n),
+        col_start: clamp_u32(cols.start),
+        gate_start: 0,
+        row_start: clamp_u32(rows.start),
+        patch_t: 1,
+        patch_h: 1,
+        patch_w: 1,
+        frames: 1,
+        height: 1,
+        width: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::check_params;
+
+    #[test]
+    fn params_match_the_kernel() {
+        let desc = TensorDesc::new(&[64, 64], DType::F32);
+        let product = Product { x: &desc, rows: 64, weight: &desc, segment_length: 64, x_aligned: true };
+        let variant = plain_epilogue(product.tiled(&Target::webgpu_defaults()).variant)
+            .alias("Out", elem(&desc))
+            .alias("Mul", elem(&desc))
+            .alias("Res", elem(&desc))
+            .import("STORE", "store_rows");
+        check_params::<MatmulParams>(&shaders::MATMUL, &variant);
+    }
+}

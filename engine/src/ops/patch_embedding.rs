@@ -1,0 +1,200 @@
+//! Patches of the latents as tokens: a convolution whose stride is its kernel, gathered inside the matrix product.
+use super::{
+    gemm::{Product, optional},
+    matmul::{check_bias, plain_epilogue, with_packed},
+};
+use crate::{
+    cpu::{
+        CpuIo,
+        gemm::{self, Epilogue, View, ViewMut},
+    },
+    graph::Graph,
+    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    params,
+    plan::PlanError,
+    target::{Target, clamp_u32},
+    tensor::{DType, TensorDesc, TensorId},
+};
+use shaders::Elem;
+
+impl Graph {
+    /// Embeds patches: latents `[C, F, H, W]` (or `[n, C, F, H, W]`, of which the first are read) and a weight
+    /// `[D, C, pt, ph, pw]` make tokens `[F/pt H/ph W/pw, D]` in the order time, height, width.
+    ///
+    /// # Errors
+    /// If shapes or dtypes do not fit.
+    pub fn patch_embedding(
+        &mut self,
+        latents: TensorId,
+        weight: TensorId,
+        bias: TensorId,
+        patch: [usize; 3],
+        out: DType,
+    ) -> Result<TensorId, OpError> {
+        self.push(PatchEmbedding { patch, out }, &[latents, weight, bias])
+    }
+}
+
+/// Inputs: latents, weight, bias.
+#[derive(Debug)]
+struct PatchEmbedding {
+    patch: [usize; 3],
+    out: DType,
+}
+
+params! {
+    /// Of `patch_embedding.wgsl`.
+    struct PatchEmbeddingParams {
+        rows: u32, cols: u32, segments: u32, segment_length: u32, row_start: u32, out_cols: u32, col_start: u32,
+        gate_start: u32, patch_t: u32, patch_h: u32, frames: u32, height: u32, width: u32,
+    }
+}
+
+const NAME: &str = "patch_embedding";
+
+impl PatchEmbedding {
+    /// Channels, frames, height and width of the latents; none if they have another number of axes.
+    fn latents(x: &TensorDesc) -> Option<[usize; 4]> {
+        let axes = x.shape.len();
+        if axes == 5 && x.shape[0] == 0 {
+            return None;
+        }
+        (axes == 4 || axes == 5).then(|| std::array::from_fn(|axis| x.shape[axes - 4 + axis]))
+    }
+}
+
+impl Op for PatchEmbedding {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
+        let (x, weight, bias) = (&inputs[0], &inputs[1], &inputs[2]);
+        OpError::expect_activation(NAME, "latents", x)?;
+        let Some([channels, extents @ ..]) = Self::latents(x) else {
+            return Err(OpError::value(NAME, "latents", &x.shape, "[channels, frames, height, width]"));
+        };
+        let patch = self.patch;
+        let fits = (0..3).all(|axis| patch[axis] > 0 && extents[axis].is_multiple_of(patch[axis]));
+        if !fits {
+            return Err(OpError::value(NAME, "latents", &x.shape, format!("whole patches of {patch:?}")));
+        }
+        let width = weight.shape.first().copied().unwrap_or(0);
+        let expected = [width, channels, patch[0], patch[1], patch[2]];
+        if weight.dtype == DType::U32 {
+            let (op, what, got) = (NAME, "weight", weight.dtype);
+            return Err(OpError::DType { op, what, got, expected: "f32, f16 or bf16" });
+        }
+        OpError::expect_shape(NAME, "weight", weight, &expected)?;
+        check_bias(NAME, Some(bias), width)?;
+        let tokens = (0..3).map(|axis| extents[axis] / patch[axis]).product();
+        let output = TensorDesc::new(&[tokens, width], self.out);
+        OpError::expect_activation(NAME, "out", &output)?;
+        Ok(output)
+    }
+
+    fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
+        2 * (output.rows() * inputs[1].elements()) as u64
+    }
+
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+        let (x, weight, n) = (&io.inputs[0], &io.inputs[1], io.output.cols());
+        let [channels, frames, height, width] = Self::latents(x).unwrap_or_default();
+        let [patch_t, patch_h, patch_w] = self.patch;
+        let product = Product {
+            x,
+            rows: io.output.rows(),
+            weight,
+            segment_length: patch_w,
+            x_aligned: patch_w.is_multiple_of(4),
+        };
+        let tiled = product.tiled(target);
+        let variant = plain_epilogue(tiled.variant.clone())
+            .alias("Out", elem(io.output))
+            .alias("Mul", Elem::F32)
+            .alias("Res", Elem::F32)
+            .constant("HAS_BIAS", 1)
+            .import("STORE", "store_rows");
+        let latents = TensorDesc::new(&[channels, frames, height, width], x.dtype);
+        let mut dispatches = Vec::new();
+        for rows in product.row_tiles(target, n * io.output.dtype.size()) {
+            for cols in product.col_tiles(target) {
+                let params = PatchEmbeddingParams {
+                    rows: clamp_u32(rows.len()),
+                    cols: clamp_u32(cols.len()),
+                    segments: clamp_u32(channels * patch_t * patch_h),
+                    segment_length: clamp_u32(patch_w),
+                    row_start: clamp_u32(rows.start),
+                    out_cols: clamp_u32(n),
+                    col_start: clamp_u32(cols.start),
+                    gate_start: 0,
+                    patch_t: clamp_u32(patch_t),
+                    patch_h: clamp_u32(patch_h),
+                    frames: clamp_u32(frames),
+                    height: clamp_u32(height),
+                    width: clamp_u32(width),
+                };
+                let nothing = || optional(None, |i| io.bind_input(i));
+                dispatches.push(Dispatch {
+                    kernel: &shaders::PATCH_EMBEDDING,
+                    variant: variant.clone(),
+                    params: bytemuck::bytes_of(&params).to_vec(),
+                    bindings: vec![
+                        Binding::whole(Operand::Input(0), &latents),
+                        io.bind_input_rows(1, &cols, product.k()),
+                        io.bind_input(2),
+                        nothing(),
+                        nothing(),
+                        nothing(),
+                        io.bind_output_rows(&rows, n),
+                    ],
+                    grid: tiled.grid(target, rows.len(), cols.len()),
+                });
+            }
+        }
+        Ok(dispatches.into())
+    }
+
+    fn evaluate(&self, io: &mut CpuIo<'_>) {
+        let [channels, frames, height, width] = Self::latents(io.desc(0)).unwrap_or_default();
+        let [patch_t, patch_h, patch_w] = self.patch;
+        let (grid_h, grid_w) = (height / patch_h, width / patch_w);
+        let (rows, n) = (io.output_desc.rows(), io.output_desc.cols());
+        let k = channels * patch_t * patch_h * patch_w;
+        let latents = io.input(0);
+        let mut patches = Vec::with_capacity(rows * k);
+        for token in 0..rows {
+            let (t, h, w) = (token / grid_w / grid_h, token / grid_w % grid_h, token % grid_w);
+            for line in 0..channels * patch_t * patch_h {
+                let (dh, dt, channel) = (line % patch_h, line / patch_h % patch_t, line / patch_h / patch_t);
+                let frame = channel * frames + t * patch_t + dt;
+                let start = (frame * height + h * patch_h + dh) * width + w * patch_w;
+                patches.extend_from_slice(&latents[start..start + patch_w]);
+            }
+        }
+        let epilogue = Epilogue { bias: Some(io.input(2)), ..Epilogue::default() };
+        let out = std::mem::take(&mut io.output);
+        with_packed(io, 1, |weight| {
+            let x = View::contiguous(&patches, k);
+            gemm::matmul(x, rows, weight, &epilogue, ViewMut::contiguous(out, n));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::check_params;
+
+    #[test]
+    fn params_match_the_kernel() {
+        let desc = TensorDesc::new(&[64, 64], DType::F32);
+        let product = Product { x: &desc, rows: 64, weight: &desc, segment_length: 2, x_aligned: false };
+        let variant = plain_epilogue(product.tiled(&Target::webgpu_defaults()).variant)
+            .alias("Out", elem(&desc))
+            .alias("Mul", elem(&desc))
+            .alias("Res", elem(&desc))
+            .import("STORE", "store_rows");
+        check_params::<PatchEmbeddingParams>(&shaders::PATCH_EMBEDDING, &variant);
+    }
+}
