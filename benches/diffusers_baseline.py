@@ -6,7 +6,8 @@
 The settings (size, frames, steps, guidance, prompt length) are those of the folder's generation.json, as `kinora
 generate` takes them. Everything runs in float32 on the CPU. One JSON object goes to stdout: wall times in seconds
 of loading, and per run of text encoding, denoising, decoding and the whole call, after a warm-up call; `best` is
-the run with the smallest total. Needs torch, diffusers, transformers, ftfy and safetensors.
+the run with the smallest total; `cpu` is the processor time of all threads, which other programs disturb less.
+Needs torch, diffusers, transformers, ftfy and safetensors.
 
 `--dump` makes one more call, untimed, and writes latents.init, latents.stepN, dit.stepN.{cond,uncond,guided},
 text.*, sched.*, vae.latents_in, vae.video and video.u8; `--initial-latents` reads `latents.init` from such a file,
@@ -96,10 +97,11 @@ class Clock:
 
     def run(self, call):
         self.text = self.decode = 0.0
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         out = call()
-        total = time.perf_counter() - start
-        row = {"text": self.text, "denoise": total - self.text - self.decode, "decode": self.decode, "total": total}
+        total, busy = time.perf_counter() - start, time.process_time() - busy
+        denoise = total - self.text - self.decode
+        row = {"text": self.text, "denoise": denoise, "decode": self.decode, "total": total, "cpu": busy}
         return out, {key: round(value, 4) for key, value in row.items()}
 
 
