@@ -1,0 +1,201 @@
+//! RMS norm of some columns of a matrix, and the rotary position embedding of what comes out.
+use super::rows::{rows_of_a_task, spread_rows, sum_of};
+use crate::{
+    cpu::CpuIo,
+    graph::Graph,
+    op::{Binding, Dispatch, Io, Lowered, Op, OpError, elem},
+    params,
+    plan::PlanError,
+    target::{Target, clamp_u32},
+    tensor::{DType, TensorDesc, TensorId},
+};
+use rayon::prelude::*;
+use shaders::Variant;
+
+/// What an RMS norm does beside the division by the root mean square.
+#[derive(Debug, Clone, Copy)]
+pub struct RmsNormOptions {
+    /// The first column of x to be normalised; the weight says how many there are.
+    pub first_column: usize,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// The rotation that follows.
+    pub rope: Option<Rope>,
+    /// The result's dtype, f32 or f16.
+    pub out: DType,
+}
+
+/// A rotary position embedding: the pair (2i, 2i + 1) of each head is turned by angle i of its row.
+#[derive(Debug, Clone, Copy)]
+pub struct Rope {
+    /// Cosines of the angles, f32 `[rows, head_dim / 2]`.
+    pub cos: TensorId,
+    /// Their sines.
+    pub sin: TensorId,
+    /// Columns of a head.
+    pub head_dim: usize,
+}
+
+impl Graph {
+    /// Columns of `x` over their root mean square, times `weight`: `[rows, all]` and `[cols]` make `[rows, cols]`.
+    ///
+    /// # Errors
+    /// If shapes or dtypes do not fit.
+    pub fn rms_norm(
+        &mut self,
+        x: TensorId,
+        weight: TensorId,
+        options: &RmsNormOptions,
+    ) -> Result<TensorId, OpError> {
+        let RmsNormOptions { first_column, eps, rope, out } = *options;
+        let mut inputs = vec![x, weight];
+        inputs.extend(rope.iter().flat_map(|rope| [rope.cos, rope.sin]));
+        self.push(RmsNorm { first_column, eps, head_dim: rope.map(|rope| rope.head_dim), out }, &inputs)
+    }
+}
+
+/// Inputs: x, weight, and with a head_dim cosines and sines.
+#[derive(Debug)]
+struct RmsNorm {
+    first_column: usize,
+    eps: f32,
+    head_dim: Option<usize>,
+    out: DType,
+}
+
+params! {
+    /// Of `rms_norm.wgsl`.
+    struct RmsNormParams { rows: u32, cols: u32, x_cols: u32, first_column: u32, half_head: u32, eps: f32 }
+}
+
+const NAME: &str = "rms_norm";
+
+impl Op for RmsNorm {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
+        let (x, weight) = (&inputs[0], &inputs[1]);
+        let cols = weight.elements();
+        OpError::expect_activation(NAME, "x", x)?;
+        OpError::expect_dtype(NAME, "weight", weight, DType::F32)?;
+        OpError::expect_shape(NAME, "weight", weight, &[cols])?;
+        let columns = self.first_column..self.first_column + cols;
+        if columns.end > x.cols() {
+            return Err(OpError::value(NAME, "range of columns", columns, format!("within 0..{}", x.cols())));
+        }
+        if let Some(head_dim) = self.head_dim {
+            if head_dim == 0 || head_dim % 2 != 0 || cols % head_dim != 0 {
+                return Err(OpError::value(NAME, "head_dim", head_dim, format!("an even divisor of {cols}")));
+            }
+            for (what, table) in [("cos", &inputs[2]), ("sin", &inputs[3])] {
+                OpError::expect_dtype(NAME, what, table, DType::F32)?;
+                OpError::expect_shape(NAME, what, table, &[x.rows(), head_dim / 2])?;
+            }
+        }
+        let mut shape = x.shape.clone();
+        shape.pop();
+        shape.push(cols);
+        let output = TensorDesc::new(&shape, self.out);
+        OpError::expect_activation(NAME, "out", &output)?;
+        Ok(output)
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        // Only taken up when all columns are normalised, for else the sizes differ.
+        Some(0)
+    }
+
+    fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
+        let per_element = if self.head_dim.is_some() { 7 } else { 4 };
+        per_element * output.elements() as u64
+    }
+
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+        let (rows, cols, x_cols) = (io.output.rows(), io.output.cols(), io.inputs[0].cols());
+        let half_head = self.head_dim.unwrap_or(0) / 2;
+        let widest =
+            (x_cols * io.inputs[0].dtype.size()).max(cols * io.output.dtype.size()).max(4 * half_head);
+        let variant = Variant::new()
+            .alias("X", elem(&io.inputs[0]))
+            .alias("Out", elem(io.output))
+            .constant("ROPE", u32::from(self.head_dim.is_some()))
+            .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
+        let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
+            let params = RmsNormParams {
+                rows: clamp_u32(tile.len()),
+                cols: clamp_u32(cols),
+                x_cols: clamp_u32(x_cols),
+                first_column: clamp_u32(self.first_column),
+                half_head: clamp_u32(half_head),
+                eps: self.eps,
+            };
+            let angles = |input| match self.head_dim {
+                Some(_) => io.bind_input_rows(input, &tile, half_head),
+                None => Binding::unused(),
+            };
+            let (variant, grid) = spread_rows(variant.clone(), tile.len(), cols, target);
+            Dispatch {
+                kernel: &shaders::RMS_NORM,
+                variant,
+                params: bytemuck::bytes_of(&params).to_vec(),
+                bindings: vec![
+                    io.bind_input_rows(0, &tile, x_cols),
+                    io.bind_input(1),
+                    angles(2),
+                    angles(3),
+                    io.bind_output_rows(&tile, cols),
+                ],
+                grid,
+            }
+        });
+        Ok(dispatches.collect::<Vec<_>>().into())
+    }
+
+    fn evaluate(&self, io: &mut CpuIo<'_>) {
+        let (x, weight, x_cols) = (io.input(0), io.input(1), io.desc(0).cols());
+        let aliased = io.aliased == Some(0);
+        let angles = self.head_dim.map(|head_dim| (io.input(2), io.input(3), head_dim / 2));
+        let cols = weight.len();
+        let normalise = |(row, out): (usize, &mut [f32])| {
+            if !aliased {
+                out.copy_from_slice(&x[row * x_cols + self.first_column..][..cols]);
+            }
+            let scale = (sum_of(out, |v| v * v) / cols as f32 + self.eps).sqrt().recip();
+            for (value, weight) in out.iter_mut().zip(weight) {
+                *value = *value * scale * weight;
+            }
+            if let Some((cos, sin, half)) = angles {
+                let (cos, sin) = (&cos[row * half..][..half], &sin[row * half..][..half]);
+                for head in out.chunks_exact_mut(2 * half) {
+                    rotate(head, cos, sin);
+                }
+            }
+        };
+        io.output.par_chunks_mut(cols).enumerate().with_min_len(rows_of_a_task(cols)).for_each(normalise);
+    }
+}
+
+fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for ((pair, cos), sin) in head.chunks_exact_mut(2).zip(cos).zip(sin) {
+        let (a, b) = (pair[0], pair[1]);
+        pair[0] = a * cos - b * sin;
+        pair[1] = a * sin + b * cos;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::check_params;
+    use shaders::Elem;
+
+    #[test]
+    fn params_match_the_kernel() {
+        let variant =
+            Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).import("ROW", "row_workgroup");
+        let variant = variant.constant("ROPE", 1).constant("IN_PLACE", 0);
+        check_params::<RmsNormParams>(&shaders::RMS_NORM, &variant);
+    }
+}

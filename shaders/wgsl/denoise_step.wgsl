@@ -1,0 +1,42 @@
+// v = uncond + g (cond - uncond), then for every row r of the state at once: state[r] = sum over i of A[r, i] state[i] + B[r] v.
+// One invocation per element of a row. ROWS: rows of the state. GUIDED: 0 if v is cond.
+
+struct Params {
+    elements: u32, // of a row
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> cond: array<f32>;            // [elements]
+@group(0) @binding(2) var<storage, read> uncond: array<f32>;          // [elements]
+@group(0) @binding(3) var<storage, read> coefficients: array<f32>;    // g, A [ROWS, ROWS], B [ROWS]
+@group(0) @binding(4) var<storage, read_write> state: array<f32>;     // [ROWS, elements]
+
+override WG: u32 = 64u;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let element = (group.y * groups.x + group.x) * WG + lane;
+    if element >= params.elements {
+        return;
+    }
+    var v = cond[element];
+    if GUIDED != 0u {
+        let base = uncond[element];
+        v = base + coefficients[0] * (v - base);
+    }
+    var old: array<f32, ROWS>;
+    for (var i = 0u; i < ROWS; i++) {
+        old[i] = state[i * params.elements + element];
+    }
+    for (var r = 0u; r < ROWS; r++) {
+        var sum = coefficients[1u + ROWS * ROWS + r] * v;
+        for (var i = 0u; i < ROWS; i++) {
+            sum += coefficients[1u + r * ROWS + i] * old[i];
+        }
+        state[r * params.elements + element] = sum;
+    }
+}

@@ -1,0 +1,25 @@
+// out[r, c] = table[r, c] + temb[r, c], or + temb[c] in every row. One invocation per element.
+
+struct Params {
+    elements: u32,
+    temb_elements: u32, // elements, or columns
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> table: array<f32>;        // [rows, cols]
+@group(0) @binding(2) var<storage, read> temb: array<Temb>;        // [rows, cols] or [cols]
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;    // [rows, cols]
+
+override WG: u32 = 64u;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let element = (group.y * groups.x + group.x) * WG + lane;
+    if element < params.elements {
+        out[element] = table[element] + f32(temb[element % params.temb_elements]);
+    }
+}

@@ -1,0 +1,192 @@
+//! Layer norm with every choice of affine map and modulation.
+use crate::{Case, CaseInput, Tolerance};
+use engine::{
+    DType, Graph, TensorId,
+    op::OpError,
+    ops::{LayerNormOptions, Modulation},
+};
+
+const EPS: f32 = 1e-5;
+/// Rows of the modulation table.
+const TABLE_ROWS: usize = 6;
+
+#[derive(Clone, Copy)]
+struct Kind {
+    affine: bool,
+    /// Shift row, scale row.
+    modulation: Option<(usize, usize)>,
+}
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    let plain = Kind { affine: false, modulation: None };
+    let affine = Kind { affine: true, ..plain };
+    let modulated = Kind { modulation: Some((3, 4)), ..plain };
+    let both = Kind { affine: true, modulation: Some((1, 0)) };
+    let mut cases = Vec::new();
+    // A workgroup has 64 invocations, or 128 beyond 512 columns, or 8 rows. One column alone would give zeros.
+    for (rows, cols) in [(1, 2), (3, 63), (7, 64), (8, 65), (9, 127), (2, 512), (17, 521), (1, 1031)] {
+        cases.push(case(rows, cols, plain, DType::F32, DType::F32));
+    }
+    cases.push(case(1, 1, affine, DType::F32, DType::F32));
+    for kind in [affine, modulated, both] {
+        cases.push(case(9, 67, kind, DType::F32, DType::F32));
+        cases.push(case(4, 640, kind, DType::F32, DType::F16));
+    }
+    for (x, out) in [(DType::F32, DType::F16), (DType::F16, DType::F32), (DType::F16, DType::F16)] {
+        cases.push(case(5, 67, both, x, out));
+    }
+    cases.push(large_mean());
+    cases.push(in_place(DType::F32));
+    cases.push(in_place(DType::F16));
+    cases
+}
+
+fn case(rows: usize, cols: usize, kind: Kind, x: DType, out: DType) -> Case {
+    let affine = if kind.affine { "/affine" } else { "" };
+    let modulation = if kind.modulation.is_some() { "/modulated" } else { "" };
+    Case::new(
+        format!("layer_norm/{rows}x{cols}{affine}{modulation}/{x}-{out}"),
+        inputs(CaseInput::activation(&[rows, cols], x).spiked(), kind),
+        move |graph, ids| build(graph, ids, ids[0], kind, out),
+        move |data| reference(cols, kind, data),
+        tolerance(out),
+    )
+}
+
+/// A mean of 1000 beside a deviation of 1: a variance taken as the mean square less the square of the mean is lost.
+fn large_mean() -> Case {
+    let kind = Kind { affine: false, modulation: None };
+    Case::new(
+        "layer_norm/large mean",
+        inputs(CaseInput::activation(&[6, 300], DType::F32).range(999.0, 1001.0), kind),
+        move |graph, ids| build(graph, ids, ids[0], kind, DType::F32),
+        move |data| reference(300, kind, data),
+        // The mean itself is rounded to 6e-5.
+        Tolerance { abs: 2e-4, rel: 1e-5 },
+    )
+}
+
+/// Two norms, the second of which writes over its input.
+fn in_place(dtype: DType) -> Case {
+    let kind = Kind { affine: true, modulation: Some((5, 2)) };
+    Case::new(
+        format!("layer_norm/in place/{dtype}"),
+        inputs(CaseInput::activation(&[10, 132], dtype).spiked(), kind),
+        move |graph, ids| {
+            let once = build(graph, ids, ids[0], kind, dtype)?;
+            build(graph, ids, once, kind, dtype)
+        },
+        move |data| {
+            let mut data = data.to_vec();
+            data[0] = reference(132, kind, &data);
+            reference(132, kind, &data)
+        },
+        tolerance(dtype),
+    )
+}
+
+fn inputs(x: CaseInput, kind: Kind) -> Vec<CaseInput> {
+    let cols = x.shape[1];
+    let mut inputs = vec![x];
+    if kind.affine {
+        inputs.push(CaseInput::vector(&[cols]).range(0.5, 1.5));
+        inputs.push(CaseInput::vector(&[cols]));
+    }
+    if kind.modulation.is_some() {
+        inputs.push(CaseInput::activation(&[TABLE_ROWS, cols], DType::F32));
+    }
+    inputs
+}
+
+fn build(
+    graph: &mut Graph,
+    ids: &[TensorId],
+    x: TensorId,
+    kind: Kind,
+    out: DType,
+) -> Result<TensorId, OpError> {
+    let affine = kind.affine.then(|| (ids[1], ids[2]));
+    let table = ids[ids.len() - 1];
+    let modulation = kind.modulation.map(|(shift, scale)| Modulation { table, shift, scale });
+    graph.layer_norm(x, &LayerNormOptions { eps: EPS, affine, modulation, out })
+}
+
+fn tolerance(out: DType) -> Tolerance {
+    match out {
+        // A few roundings of values of up to about 10.
+        DType::F32 => Tolerance { abs: 4e-6, rel: 4e-6 },
+        // Half an ulp of f16 is 4.9e-4; in place the first norm's rounding adds to it.
+        _ => Tolerance { abs: 4e-3, rel: 1e-3 },
+    }
+}
+
+fn reference(cols: usize, kind: Kind, data: &[Vec<f64>]) -> Vec<f64> {
+    let table = &data[data.len() - 1];
+    let mut out = Vec::with_capacity(data[0].len());
+    for x in data[0].chunks(cols) {
+        let mean = x.iter().sum::<f64>() / cols as f64;
+        let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / cols as f64;
+        for (c, value) in x.iter().enumerate() {
+            let mut y = (value - mean) / (variance + f64::from(EPS)).sqrt();
+            if kind.affine {
+                y = y * data[1][c] + data[2][c];
+            }
+            if let Some((shift, scale)) = kind.modulation {
+                y = y * (1.0 + table[scale * cols + c]) + table[shift * cols + c];
+            }
+            out.push(y);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(options: impl Fn(&mut Graph) -> LayerNormOptions) -> String {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[4, 8], DType::F32);
+        let options = options(&mut graph);
+        graph.layer_norm(x, &options).unwrap_err().to_string()
+    }
+
+    const PLAIN: LayerNormOptions =
+        LayerNormOptions { eps: EPS, affine: None, modulation: None, out: DType::F32 };
+
+    #[test]
+    fn refuses_affine_maps_that_do_not_fit() {
+        let affine = |graph: &mut Graph, weight: usize, bias: usize, dtype: DType| {
+            let weight = graph.input("weight", &[weight], dtype);
+            let bias = graph.input("bias", &[bias], DType::F32);
+            LayerNormOptions { affine: Some((weight, bias)), ..PLAIN }
+        };
+        let refused = refusal(|graph| affine(graph, 7, 8, DType::F32));
+        assert_eq!(refused, "layer_norm: weight is [7], expected [8]");
+        let refused = refusal(|graph| affine(graph, 8, 9, DType::F32));
+        assert_eq!(refused, "layer_norm: bias is [9], expected [8]");
+        let refused = refusal(|graph| affine(graph, 8, 8, DType::F16));
+        assert_eq!(refused, "layer_norm: weight is f16, expected f32");
+    }
+
+    #[test]
+    fn refuses_modulations_that_do_not_fit() {
+        let modulation = |graph: &mut Graph, shape: [usize; 2], shift: usize, scale: usize| {
+            let table = graph.input("table", &shape, DType::F32);
+            LayerNormOptions { modulation: Some(Modulation { table, shift, scale }), ..PLAIN }
+        };
+        let refused = refusal(|graph| modulation(graph, [6, 7], 0, 1));
+        assert_eq!(refused, "layer_norm: table is [6, 7], expected [6, 8]");
+        let refused = refusal(|graph| modulation(graph, [6, 8], 0, 6));
+        assert_eq!(refused, "layer_norm: scale row is 6, expected below 6");
+        let refused = refusal(|graph| modulation(graph, [6, 8], 9, 5));
+        assert_eq!(refused, "layer_norm: shift row is 9, expected below 6");
+    }
+
+    #[test]
+    fn refuses_other_dtypes() {
+        let refused = refusal(|_| LayerNormOptions { out: DType::U32, ..PLAIN });
+        assert_eq!(refused, "layer_norm: out is u32, expected f32 or f16");
+    }
+}
