@@ -148,9 +148,9 @@ impl Binding {
         Self { operand: Operand::Scratch(index), offset: 0, size }
     }
 
-    /// A declared binding that the variant does not use.
+    /// A declared binding that the variant does not use: one element of the widest type.
     pub fn unused() -> Self {
-        Self { operand: Operand::Unused, offset: 0, size: 4 }
+        Self { operand: Operand::Unused, offset: 0, size: 16 }
     }
 }
 
