@@ -118,6 +118,13 @@ impl Gpu {
         &self.summary
     }
 
+    /// Plans for a narrower target than the adapter's own, so that what another machine is given runs on this one.
+    #[must_use]
+    pub fn with_target(mut self, target: Target) -> Self {
+        self.summary.target = target;
+        self
+    }
+
     /// What plans for this device are made for.
     pub fn target(&self) -> &Target {
         &self.summary.target

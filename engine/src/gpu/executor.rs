@@ -15,6 +15,7 @@ use crate::{
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
 };
+use shaders::Access;
 
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
@@ -99,6 +100,7 @@ impl GpuExecutor {
                 let Some(pipeline) = self.pipelines.get(&key(dispatch)) else {
                     return Err(GpuError::Validation(format!("{} was not compiled", dispatch.kernel.name)));
                 };
+                self.check_usage(program, op_index, dispatch, &pipeline.accesses)?;
                 let mut entries = vec![wgpu::BindGroupEntry {
                     binding: 0,
                     resource: range(&params, offset, dispatch.params.len() as u64),
@@ -133,6 +135,29 @@ impl GpuExecutor {
             }
         }
         Ok(launches)
+    }
+
+    /// `Err` naming the kernel if a launch would bind one buffer both for reading and for writing.
+    fn check_usage(
+        &self,
+        program: &GpuProgram,
+        op: usize,
+        dispatch: &Dispatch,
+        accesses: &[Access],
+    ) -> Result<(), GpuError> {
+        let mut bound: Vec<(&wgpu::Buffer, Access)> = Vec::new();
+        for (binding, access) in dispatch.bindings.iter().zip(accesses.iter().skip(1)) {
+            let buffer = self.operand(program, op, binding.operand)?;
+            let clash = |(other, other_access): &(&wgpu::Buffer, Access)| {
+                *other == buffer && (*access == Access::ReadWrite || *other_access == Access::ReadWrite)
+            };
+            if bound.iter().any(clash) {
+                let kernel = dispatch.kernel.name;
+                return Err(GpuError::Validation(format!("`{kernel}` would read and write one buffer")));
+            }
+            bound.push((buffer, *access));
+        }
+        Ok(())
     }
 
     /// All parameter blocks of a plan in one uniform buffer.

@@ -18,6 +18,8 @@ pub(super) struct PipelineKey {
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
+    /// Of each binding, in order.
+    pub(super) accesses: Vec<Access>,
 }
 
 /// All pipelines of one device.
@@ -136,7 +138,8 @@ fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Res
         },
         cache: disk,
     });
-    Ok(Pipeline { pipeline, layout })
+    let accesses = interface.bindings.iter().map(|b| b.access).collect();
+    Ok(Pipeline { pipeline, layout, accesses })
 }
 
 fn layout_entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
