@@ -17,8 +17,12 @@ fn main() -> io::Result<()> {
         .expect("writes to a string");
     }
     let list: Vec<String> = kernels.iter().map(|s| format!("&{}", s.to_uppercase())).collect();
-    writeln!(out, "/// Every kernel, in alphabetical order.\npub static ALL: &[&Kernel] = &[{}];", list.join(", "))
-        .expect("writes to a string");
+    writeln!(
+        out,
+        "/// Every kernel, in alphabetical order.\npub static ALL: &[&Kernel] = &[{}];",
+        list.join(", ")
+    )
+    .expect("writes to a string");
     let common = dir.join("common");
     let entries: Vec<String> = stems(&common)?
         .iter()

@@ -32,7 +32,7 @@ pub enum Executor {
 #[derive(Debug)]
 pub enum Program {
     /// For the CPU.
-    Cpu(CpuProgram),
+    Cpu(Box<CpuProgram>),
     /// For a GPU.
     Gpu(Box<GpuProgram>),
 }
@@ -64,7 +64,7 @@ impl Executor {
     /// Plans a graph, uploads its constants and allocates its buffers.
     pub async fn compile(&mut self, graph: Graph) -> Result<Program, CompileError> {
         Ok(match self {
-            Self::Cpu(cpu) => Program::Cpu(cpu.compile(graph)?),
+            Self::Cpu(cpu) => Program::Cpu(Box::new(cpu.compile(graph)?)),
             Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph).await?)),
         })
     }

@@ -10,6 +10,7 @@ mod channel_rms_norm;
 mod denoise_step;
 mod dup_up;
 mod embedding;
+mod fma_chain;
 mod frame_patches;
 mod gemm;
 mod group_norm;

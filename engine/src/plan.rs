@@ -70,7 +70,9 @@ pub enum PlanError {
         limit: u64,
     },
     /// A tensor is larger than the adapter's largest buffer.
-    #[error("{op}: its output {shape:?} of {bytes} bytes exceeds the adapter's largest buffer of {limit} bytes")]
+    #[error(
+        "{op}: its output {shape:?} of {bytes} bytes exceeds the adapter's largest buffer of {limit} bytes"
+    )]
     Buffer {
         /// The op.
         op: &'static str,

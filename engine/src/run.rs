@@ -110,7 +110,8 @@ impl Timing {
         Self {
             op: op.name,
             shape: op.shape.clone(),
-            variant: dispatch.map_or_else(String::new, |d| format!("{} {}", d.kernel.name, d.variant.label())),
+            variant: dispatch
+                .map_or_else(String::new, |d| format!("{} {}", d.kernel.name, d.variant.label())),
             flops: if launch.is_some() { op.flops / share } else { op.flops },
             bytes: dispatch.map_or(op.bytes, |d| d.bindings.iter().map(|b| b.size).sum()),
             duration,

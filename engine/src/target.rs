@@ -55,10 +55,7 @@ impl Target {
     /// A single piece of 128 rows that does not fit is returned as it is; the plan then reports the binding.
     pub fn row_tiles(&self, rows: usize, row_bytes: usize) -> Vec<std::ops::Range<usize>> {
         let fitting = usize::try_from(self.max_binding_bytes).unwrap_or(usize::MAX) / row_bytes.max(1);
-        if rows <= fitting {
-            return vec![0..rows];
-        }
-        let tile = (fitting / 128 * 128).max(128);
+        let tile = if rows <= fitting { rows.max(1) } else { (fitting / 128 * 128).max(128) };
         (0..rows).step_by(tile).map(|start| start..(start + tile).min(rows)).collect()
     }
 }

@@ -57,7 +57,9 @@ impl Kernel {
             let Some(binding) = &var.binding else { continue };
             let access = match var.space {
                 AddressSpace::Uniform => Access::Uniform,
-                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Access::ReadWrite,
+                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
+                    Access::ReadWrite
+                }
                 _ => Access::Read,
             };
             if access == Access::Uniform
@@ -83,8 +85,7 @@ impl Kernel {
     pub fn module(&self, variant: &Variant) -> Result<(Module, ModuleInfo), ComposeError> {
         let text = self.compose(variant)?;
         let bad = |report| ComposeError::Invalid { kernel: self.name, report };
-        let module =
-            wgsl::parse_str(&text).map_err(|e| bad(e.emit_to_string_with_path(&text, self.name)))?;
+        let module = wgsl::parse_str(&text).map_err(|e| bad(e.emit_to_string_with_path(&text, self.name)))?;
         let info = Validator::new(ValidationFlags::all(), Capabilities::all())
             .validate(&module)
             .map_err(|e| bad(e.emit_to_string_with_path(&text, self.name)))?;

@@ -157,9 +157,10 @@ impl Case {
 
     /// The inputs' values, the same at every call.
     pub fn data(&self) -> Vec<Vec<f64>> {
-        let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
-            (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
-        });
+        let seed = self
+            .name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         (0_u64..).zip(&self.inputs).map(|(i, input)| input.data(seed.wrapping_add(i << 32))).collect()
     }
 
@@ -184,7 +185,9 @@ fn weight(index: usize, input: &CaseInput, data: &[f64]) -> Weight {
         DType::Bf16 => {
             (Stored::BF16, data.iter().flat_map(|v| half::bf16::from_f64(*v).to_le_bytes()).collect())
         }
-        DType::F32 | DType::U32 => (Stored::F32, data.iter().flat_map(|v| narrow(*v).to_le_bytes()).collect()),
+        DType::F32 | DType::U32 => {
+            (Stored::F32, data.iter().flat_map(|v| narrow(*v).to_le_bytes()).collect())
+        }
     };
     let tensor = HostTensor {
         name: format!("weight {index}"),

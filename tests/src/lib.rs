@@ -1,8 +1,11 @@
 //! The harness and every op's cases, as a library: tests and benches run the same list.
 mod case;
 mod compare;
+pub mod golden;
 pub mod ops;
+pub mod parity;
 pub mod run;
 
 pub use case::{Case, CaseInput, Role};
 pub use compare::{Tolerance, compare, psnr, relative_l2};
+pub use golden::Golden;

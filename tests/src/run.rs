@@ -1,6 +1,7 @@
 //! Runs a case on an executor and judges the result.
 use crate::{Case, Role, case::narrow, compare};
 use engine::{
+    DType,
     cpu::CpuExecutor,
     executor::Executor,
     gpu::{AdapterKind, AdapterSummary, Gpu, GpuExecutor, GpuOptions},
@@ -16,20 +17,14 @@ pub fn run_case(case: &Case, executor: &mut Executor) -> Result<(), String> {
     compare(&got, &case.expected(), case.tolerance)
 }
 
-/// The output of a case.
+/// The output of a case; of an integer one, its bytes.
 ///
 /// # Errors
 /// If the op refuses, the run fails, or something was written outside its buffer.
 pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String> {
     let (graph, out) = case.graph().map_err(|e| e.to_string())?;
-    let data = case.data();
-    let named: Vec<(String, Vec<f32>)> = case
-        .inputs
-        .iter()
-        .enumerate()
-        .filter(|(_, input)| matches!(input.role, Role::Activation | Role::Ids))
-        .map(|(index, input)| (index.to_string(), words(input.role, &data[index])))
-        .collect();
+    let dtype = graph.desc(out).dtype;
+    let named = inputs(case);
     let inputs: Vec<RunInput<'_>> = named.iter().map(|(name, data)| RunInput::f32(name, data)).collect();
     pollster::block_on(async {
         let mut program = executor.compile(graph).await.map_err(|e| e.to_string())?;
@@ -37,8 +32,21 @@ pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String>
         let got = executor.read(&program, out).await.map_err(|e| e.to_string())?;
         executor.check_guards(&program).await.map_err(|e| e.to_string())?;
         executor.release_unused();
-        Ok(got)
+        Ok(if dtype == DType::U32 { bytes(&got) } else { got })
     })
+}
+
+/// Words of four bytes, the first in the lowest bits.
+fn bytes(words: &[f32]) -> Vec<f32> {
+    words.iter().flat_map(|word| word.to_bits().to_le_bytes().map(f32::from)).collect()
+}
+
+/// Names and values of what a case is given at the run.
+pub fn inputs(case: &Case) -> Vec<(String, Vec<f32>)> {
+    let data = case.data();
+    let given =
+        case.inputs.iter().enumerate().filter(|(_, i)| matches!(i.role, Role::Activation | Role::Ids));
+    given.map(|(index, input)| (index.to_string(), words(input.role, &data[index]))).collect()
 }
 
 /// Integers travel as the bits of floats.

@@ -113,11 +113,6 @@ impl PackedConv {
     pub(crate) fn n(&self) -> usize {
         self.weights[0].n()
     }
-
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.weights.iter().map(PackedWeight::bytes).sum()
-    }
 }
 
 /// Convolves `input` with the frames of `cache` before it; writes [frames, height, width, n] through the epilogue.

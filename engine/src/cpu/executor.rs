@@ -70,17 +70,23 @@ impl CpuExecutor {
         let output_desc = graph.desc(node.output);
         let aliased = plan.ops[index].aliased;
         // The output leaves its home while the op runs, so that the inputs can be borrowed beside it.
-        let mut output = match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].source) {
-            (Place::Slot(slot), _) => std::mem::take(&mut slots[*slot]),
-            (_, Source::State(state)) => std::mem::take(self.state(state)),
-            _ => Vec::new(),
-        };
+        let mut output =
+            match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].source) {
+                (Place::Slot(slot), _) => std::mem::take(&mut slots[*slot]),
+                (_, Source::State(state)) => std::mem::take(self.state(state)),
+                _ => Vec::new(),
+            };
         let descs = graph.descs(&node.inputs);
         let inputs = (0..node.inputs.len())
-            .map(|i| if aliased == Some(i) { CpuInput::Aliased } else { self.input(graph, plan, slots, node.inputs[i]) })
+            .map(|i| {
+                if aliased == Some(i) {
+                    CpuInput::Aliased
+                } else {
+                    self.input(graph, plan, slots, node.inputs[i])
+                }
+            })
             .collect();
-        let mut io =
-            CpuIo::new(inputs, &descs, &mut output[..output_desc.elements()], output_desc, aliased);
+        let mut io = CpuIo::new(inputs, &descs, &mut output[..output_desc.elements()], output_desc, aliased);
         node.op.evaluate(&mut io);
         match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].source) {
             (Place::Slot(slot), _) => slots[*slot] = output,
@@ -89,7 +95,13 @@ impl CpuExecutor {
         }
     }
 
-    fn input<'a>(&'a self, graph: &'a Graph, plan: &Plan, slots: &'a [Vec<f32>], id: TensorId) -> CpuInput<'a> {
+    fn input<'a>(
+        &'a self,
+        graph: &'a Graph,
+        plan: &Plan,
+        slots: &'a [Vec<f32>],
+        id: TensorId,
+    ) -> CpuInput<'a> {
         let elements = graph.desc(id).elements();
         match (plan.place(id), &graph.tensors()[graph.root(id).index()].source) {
             (Place::Slot(slot), _) => CpuInput::Data(&slots[*slot][..elements]),

@@ -171,11 +171,6 @@ impl PackedWeight {
         self.k
     }
 
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.buffer.values::<u8>().len()
-    }
-
     /// The panels; `T` is as wide as the format.
     pub(crate) fn panels<T: Pod>(&self) -> &[T] {
         assert_eq!(size_of::<T>(), self.format.size());
@@ -225,6 +220,5 @@ mod tests {
         let packed = PackedWeight::new(Weights::Bf16(&brains), 2, 2);
         assert_eq!((packed.format(), packed.n(), packed.k()), (Format::Bf16, 2, 2));
         assert_eq!(packed.panels::<u16>()[1], bf16::from_f32(-2.0).to_bits());
-        assert!(packed.bytes().is_multiple_of(64));
     }
 }

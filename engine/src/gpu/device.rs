@@ -99,10 +99,10 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| GpuError::Device {
-            adapter: summary.name.clone(),
-            message: e.to_string(),
-        })?;
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|e| GpuError::Device { adapter: summary.name.clone(), message: e.to_string() })?;
         let lost = Arc::new(Mutex::new(None));
         let report = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {

@@ -240,7 +240,8 @@ impl GpuExecutor {
     fn end_of_submission(&self, program: &GpuProgram, start: usize, timed: bool) -> usize {
         let (budget, mut units) = (self.pacing.budget(), 0);
         let mut end = start;
-        while end < program.launches.len() && (end == start || units + program.launches[end].units <= budget) {
+        while end < program.launches.len() && (end == start || units + program.launches[end].units <= budget)
+        {
             units += program.launches[end].units;
             end += 1;
         }
@@ -356,7 +357,11 @@ fn key(dispatch: &Dispatch) -> PipelineKey {
 }
 
 fn range(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
-    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer,
+        offset,
+        size: std::num::NonZeroU64::new(size),
+    })
 }
 
 fn encode(
@@ -364,8 +369,7 @@ fn encode(
     launches: &[Launch],
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) {
-    let mut pass =
-        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
     for launch in launches {
         pass.set_pipeline(&launch.pipeline);
         pass.set_bind_group(0, &launch.bind_group, &[]);

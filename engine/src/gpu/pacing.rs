@@ -29,7 +29,11 @@ impl Pacing {
 
     /// Units that fit into one submission.
     pub(super) fn budget(&self) -> u64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and far below 2^63")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive and far below 2^63"
+        )]
         let units = (self.units_per_second * GOAL.as_secs_f64()) as u64;
         units.max(1)
     }
@@ -44,8 +48,11 @@ impl Pacing {
         }
         let measured = units as f64 / seconds;
         // Slower than thought is believed at once, faster only by and by.
-        self.units_per_second =
-            if measured < self.units_per_second { measured } else { (self.units_per_second * measured).sqrt() };
+        self.units_per_second = if measured < self.units_per_second {
+            measured
+        } else {
+            (self.units_per_second * measured).sqrt()
+        };
     }
 }
 

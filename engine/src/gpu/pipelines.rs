@@ -120,9 +120,7 @@ fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Res
     } else {
         // SAFETY: the kernels are ours; the tests run every one of them with checks on and off and
         // compare the results, with guard bands around each buffer.
-        unsafe {
-            gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-        }
+        unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     };
     let constants: Vec<(&str, f64)> =
         key.variant.overrides.iter().map(|(name, value)| (*name, f64::from(*value))).collect();

@@ -9,11 +9,7 @@ use std::{
 };
 
 /// Reads a tensor at the start of a buffer as f32 (integers: their bits).
-pub(super) async fn read(
-    gpu: &Gpu,
-    buffer: &wgpu::Buffer,
-    desc: &TensorDesc,
-) -> Result<Vec<f32>, GpuError> {
+pub(super) async fn read(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc) -> Result<Vec<f32>, GpuError> {
     let size = desc.bytes().next_multiple_of(4);
     let staging = gpu
         .scoped("readback", size, || {

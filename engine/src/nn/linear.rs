@@ -53,7 +53,8 @@ impl Linear {
         let name = names.join(" + ");
         let weight = Weight::stack(&format!("{name} weight"), &load("weight", shape)?);
         let bias = if with_bias {
-            let values = load("bias", &shape[..1])?.iter().flat_map(model_loader::HostTensor::to_f32).collect();
+            let values =
+                load("bias", &shape[..1])?.iter().flat_map(model_loader::HostTensor::to_f32).collect();
             Some(Weight::from_f32(&format!("{name} bias"), &[names.len() * shape[0]], values))
         } else {
             None

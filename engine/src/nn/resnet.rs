@@ -21,7 +21,12 @@ impl ChannelNorm {
     ///
     /// # Errors
     /// If it is missing or has another size.
-    pub fn load(checkpoint: &Checkpoint, name: &str, channels: usize, units: usize) -> Result<Self, LoadError> {
+    pub fn load(
+        checkpoint: &Checkpoint,
+        name: &str,
+        channels: usize,
+        units: usize,
+    ) -> Result<Self, LoadError> {
         let mut shape = vec![channels];
         shape.resize(1 + units, 1);
         let gamma = checkpoint.tensor_shaped(&format!("{name}.gamma"), &shape)?;
@@ -29,7 +34,13 @@ impl ChannelNorm {
     }
 
     /// Normalises `[.., C]`, with SiLU if wanted.
-    pub fn forward(&self, graph: &mut Graph, x: TensorId, silu: bool, out: DType) -> Result<TensorId, OpError> {
+    pub fn forward(
+        &self,
+        graph: &mut Graph,
+        x: TensorId,
+        silu: bool,
+        out: DType,
+    ) -> Result<TensorId, OpError> {
         let gamma = graph.weight(&self.gamma);
         graph.channel_rms_norm(x, gamma, silu, out)
     }

@@ -64,8 +64,8 @@ pub(super) struct Tiled {
 }
 
 /// Floating-point operations of one launch, at most: some 100 ms on a slow device, so that displays and watchdogs stay calm.
-const LAUNCH_FLOPS: usize = 50_000_000_000;
-const SOFTWARE_LAUNCH_FLOPS: usize = 2_000_000_000;
+const LAUNCH_FLOPS: u64 = 50_000_000_000;
+const SOFTWARE_LAUNCH_FLOPS: u64 = 2_000_000_000;
 
 /// Invocations of a workgroup in software Vulkan without subgroups.
 const LONE_LANES: usize = 8;
@@ -140,7 +140,8 @@ impl Product<'_> {
     /// Cuts the rows so that `row_bytes` fit a binding and no launch takes long.
     pub(super) fn row_tiles(&self, target: &Target, row_bytes: usize) -> Vec<Range<usize>> {
         let budget = if target.software { SOFTWARE_LAUNCH_FLOPS } else { LAUNCH_FLOPS };
-        let swift = budget / (2 * self.k() * self.cols()).max(1);
+        let row_flops = 2 * self.k() as u64 * self.cols() as u64;
+        let swift = usize::try_from(budget / row_flops.max(1)).unwrap_or(usize::MAX);
         let fitting = usize::try_from(target.max_binding_bytes).unwrap_or(usize::MAX) / row_bytes.max(1);
         let tile = if self.rows <= swift.min(fitting) { self.rows } else { swift.min(fitting) / 128 * 128 };
         let tile = tile.max(128);

@@ -104,7 +104,8 @@ impl Op for UpdateConvCache {
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
         let moves = Moves::new(io.output, &io.inputs[1]);
-        let quads = moves.kept.start % 4 == 0 && moves.taken.start % 4 == 0 && io.output.elements() % 4 == 0;
+        let quads =
+            [moves.kept.start, moves.taken.start, io.output.elements()].iter().all(|n| n.is_multiple_of(4));
         let (state, x) = (elem(io.output), elem(&io.inputs[1]));
         let kept = moves.kept.len();
         let mut dispatches = Vec::new();

@@ -82,7 +82,8 @@ impl VideoPipeline {
         if run.settings.dump {
             for (name, shape, values) in self.read_taps(program).await? {
                 if name != "rgb8" {
-                    let entry = joined.entry(name).or_insert_with(|| ([&[0], &shape[1..]].concat(), Vec::new()));
+                    let entry =
+                        joined.entry(name).or_insert_with(|| ([&[0], &shape[1..]].concat(), Vec::new()));
                     entry.0[0] += shape[0];
                     entry.1.extend(values);
                 }

@@ -43,8 +43,7 @@ impl VideoPipeline {
         for step in 0..steps {
             let coefficients = coefficients(run.guidance.scale(), &scheduler.update(step));
             let timestep = [narrow(scheduler.timesteps()[step])];
-            let inputs =
-                [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
+            let inputs = [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
             self.execute(run, &mut program, &inputs).await?;
             if (step + 1) % FINITE_CHECK_EVERY == 0 || step + 1 == steps || run.settings.dump {
                 self.check_and_dump(run, &program, &latents, step, scheduler).await?;
@@ -104,8 +103,8 @@ impl VideoPipeline {
             taps::report_data(run, &format!("dit.step{step}.guided"), shape, TensorData::F32(guided))?;
         }
         if step == 0 {
-            let timestep = vec![whole(scheduler.timesteps()[0])];
-            taps::report_data(run, "dit.step0.timestep", vec![1], TensorData::I64(timestep))?;
+            let timestep = timesteps(&scheduler.timesteps()[..1], scheduler.timesteps());
+            taps::report_data(run, "dit.step0.timestep", vec![1], timestep)?;
         }
         for (name, shape, values) in found {
             let is_velocity = name == "cond" || name == "uncond";
@@ -167,12 +166,7 @@ fn report_schedule(
     let sigmas: Vec<f32> = scheduler.sigmas().iter().map(|s| narrow(*s)).collect();
     taps::report_data(run, "sched.sigmas", vec![sigmas.len()], TensorData::F32(sigmas))?;
     let times = scheduler.timesteps();
-    let data = if times.iter().all(|t| t.fract() == 0.0) {
-        TensorData::I64(times.iter().map(|t| whole(*t)).collect())
-    } else {
-        TensorData::F32(times.iter().map(|t| narrow(*t)).collect())
-    };
-    taps::report_data(run, "sched.timesteps", vec![times.len()], data)?;
+    taps::report_data(run, "sched.timesteps", vec![times.len()], timesteps(times, times))?;
     let head_dim = prompts.transformer.config().attention_head_dim;
     let grid = prompts.transformer.grid(&run.latent_shape);
     let tables = RopeTables::new(head_dim, grid);
@@ -183,6 +177,15 @@ fn report_schedule(
         taps::report_data(run, name, shape.clone(), TensorData::F32(twice))?;
     }
     Ok(())
+}
+
+/// Some of the timesteps; integers if all of them are.
+fn timesteps(some: &[f64], all: &[f64]) -> TensorData {
+    if all.iter().all(|t| t.fract() == 0.0) {
+        TensorData::I64(some.iter().map(|t| whole(*t)).collect())
+    } else {
+        TensorData::F32(some.iter().map(|t| narrow(*t)).collect())
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "device arithmetic is f32")]

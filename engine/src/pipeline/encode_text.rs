@@ -1,9 +1,5 @@
 //! Prompts to the keys and values that the transformer attends to.
-use super::{
-    EngineError, Event, TensorData, VideoPipeline,
-    load::Run,
-    taps::{self, Layout},
-};
+use super::{EngineError, Event, TensorData, VideoPipeline, load::Run, taps};
 use crate::{
     models::wan::{TextContext, TextEncoder, WanTransformer},
     run::RunInput,
@@ -94,7 +90,7 @@ impl VideoPipeline {
                 vec![1, length],
                 TensorData::I64(mask),
             )?;
-            self.report_taps(run, &program, &format!("text.{name}."), Layout::Rows).await?;
+            self.report_taps(run, &program, &format!("text.{name}.")).await?;
         }
         let mut padded = hidden;
         padded.resize(length * encoder.width(), 0.0);

@@ -79,7 +79,9 @@ impl EngineError {
     /// Whether the user can mend it: wrong settings, a damaged model, too little memory.
     pub fn is_users(&self) -> bool {
         match self {
-            Self::Load(_) | Self::Setting { .. } | Self::Scheduler(_) | Self::Guidance(_) | Self::Plan(_) => true,
+            Self::Load(_) | Self::Setting { .. } | Self::Scheduler(_) | Self::Guidance(_) | Self::Plan(_) => {
+                true
+            }
             Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
             Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
         }
@@ -95,9 +97,9 @@ impl EngineError {
             Self::Gpu(GpuError::NoAdapter(_)) => {
                 Some("`kinora devices` lists the adapters; `--device cpu` needs none".to_owned())
             }
-            Self::Gpu(GpuError::Lost(_)) => {
-                Some("the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned())
-            }
+            Self::Gpu(GpuError::Lost(_)) => Some(
+                "the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned(),
+            ),
             Self::NotFinite { .. } => Some("try `--precision f32`".to_owned()),
             _ => None,
         }

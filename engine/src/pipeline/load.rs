@@ -185,7 +185,12 @@ fn check_widths(
     vae: &WanVaeConfig,
 ) -> Result<(), EngineError> {
     let pairs = [
-        ("text_dim of transformer/config.json", transformer.text_dim, "d_model of text_encoder", text.d_model),
+        (
+            "text_dim of transformer/config.json",
+            transformer.text_dim,
+            "d_model of text_encoder",
+            text.d_model,
+        ),
         ("in_channels of transformer/config.json", transformer.in_channels, "z_dim of vae", vae.z_dim),
         ("out_channels of transformer/config.json", transformer.out_channels, "z_dim of vae", vae.z_dim),
     ];

@@ -2,15 +2,6 @@
 use super::{EngineError, Event, TensorData, VideoPipeline, load::Run};
 use crate::executor::Program;
 
-/// How a tapped tensor lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// As the reference has it, but for the batch axis.
-    Rows,
-    /// `[T, H, W, C]`, which becomes `[1, C, T, H, W]`.
-    ChannelsLast,
-}
-
 /// Reports one tensor.
 pub(super) fn report_data(
     run: &mut Run<'_>,
@@ -32,25 +23,15 @@ pub(super) fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
 }
 
 impl VideoPipeline {
-    /// Reports every output of a program under `prefix`.
+    /// Reports every output of a program under `prefix`, with the batch axis in front.
     pub(super) async fn report_taps(
         &mut self,
         run: &mut Run<'_>,
         program: &Program,
         prefix: &str,
-        layout: Layout,
     ) -> Result<(), EngineError> {
         for (name, shape, values) in self.read_taps(program).await? {
-            let (shape, values) = match layout {
-                Layout::ChannelsLast => {
-                    let channels = shape.last().copied().unwrap_or(1);
-                    let mut first = vec![1, channels];
-                    first.extend_from_slice(&shape[..shape.len() - 1]);
-                    (first, channels_first(&values, channels))
-                }
-                Layout::Rows if shape.first() == Some(&1) => (shape, values),
-                Layout::Rows => ([vec![1], shape].concat(), values),
-            };
+            let shape = [vec![1], shape].concat();
             report_data(run, &format!("{prefix}{name}"), shape, TensorData::F32(values))?;
         }
         Ok(())

@@ -31,7 +31,11 @@ pub(super) struct Block {
 
 /// What all blocks of one pass share.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BlockInputs {
+pub(super) struct BlockInputs<'a> {
+    /// The sizes.
+    pub(super) config: &'a WanTransformerConfig,
+    /// Of operands.
+    pub(super) dtype: DType,
     /// `[6 * D]` from the timestep.
     pub(super) time: TensorId,
     /// Cosines, `[tokens, head_dim / 2]`.
@@ -115,7 +119,11 @@ impl Block {
         let context = BlockContext { keys: state("keys"), values: state("values") };
         let keys = self.cross_k.forward(graph, text, dtype)?;
         let norm = graph.weight(&self.cross_norm_k);
-        let keys = graph.rms_norm(keys, norm, &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype })?;
+        let keys = graph.rms_norm(
+            keys,
+            norm,
+            &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
+        )?;
         graph.store(keys, &context.keys)?;
         let values = self.cross_v.forward(graph, text, dtype)?;
         graph.store(values, &context.values)?;
@@ -123,7 +131,11 @@ impl Block {
     }
 
     /// The six rows of modulation at this timestep, f32 `[6, D]`.
-    pub(super) fn modulation(&self, graph: &mut Graph, inputs: &BlockInputs) -> Result<TensorId, OpError> {
+    pub(super) fn modulation(
+        &self,
+        graph: &mut Graph,
+        inputs: &BlockInputs<'_>,
+    ) -> Result<TensorId, OpError> {
         let table = graph.weight(&self.table);
         graph.modulation(table, inputs.time)
     }
@@ -132,13 +144,12 @@ impl Block {
     pub(super) fn attend_self(
         &self,
         graph: &mut Graph,
-        config: &WanTransformerConfig,
-        inputs: &BlockInputs,
+        inputs: &BlockInputs<'_>,
         modulation: TensorId,
         x: TensorId,
-        dtype: DType,
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
+        let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let dim = heads * head_dim;
         let rows = Modulation { table: modulation, shift: SELF_SHIFT, scale: SELF_SCALE };
@@ -173,13 +184,13 @@ impl Block {
     pub(super) fn attend_text_and_feed(
         &self,
         graph: &mut Graph,
-        config: &WanTransformerConfig,
+        inputs: &BlockInputs<'_>,
         context: &BlockContext,
         modulation: TensorId,
         x: TensorId,
-        dtype: DType,
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
+        let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let affine = self.cross_norm.as_ref().map(|(w, b)| (graph.weight(w), graph.weight(b)));
         let normed = match affine {
@@ -188,7 +199,11 @@ impl Block {
         };
         let q = self.cross_q.forward(graph, normed, dtype)?;
         let norm_q = graph.weight(&self.cross_norm_q);
-        let q = graph.rms_norm(q, norm_q, &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype })?;
+        let q = graph.rms_norm(
+            q,
+            norm_q,
+            &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
+        )?;
         let (keys, values) = (graph.state(&context.keys), graph.state(&context.values));
         let attended = graph.attention(&AttentionInputs {
             q: (q, 0),

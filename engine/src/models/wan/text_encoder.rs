@@ -39,7 +39,8 @@ impl TextEncoder {
         let table = [config.vocab_size, config.d_model];
         let shared = ["shared.weight", "encoder.embed_tokens.weight"];
         let name = shared.into_iter().find(|n| checkpoint.contains(n)).unwrap_or(shared[0]);
-        let blocks = (0..config.num_layers).map(|i| Block::load(checkpoint, config, i)).collect::<Result<_, _>>()?;
+        let blocks =
+            (0..config.num_layers).map(|i| Block::load(checkpoint, config, i)).collect::<Result<_, _>>()?;
         Ok(Self {
             embedding: checkpoint.tensor_shaped(name, &table)?,
             blocks,
@@ -123,7 +124,11 @@ impl Block {
             &[config.relative_attention_num_buckets, config.num_heads],
         )?;
         let norm = |layer: usize| {
-            vector(checkpoint, &format!("encoder.block.{index}.layer.{layer}.layer_norm.weight"), config.d_model)
+            vector(
+                checkpoint,
+                &format!("encoder.block.{index}.layer.{layer}.layer_norm.weight"),
+                config.d_model,
+            )
         };
         let up = [config.d_ff, config.d_model];
         Ok(Self {

@@ -50,8 +50,9 @@ impl WanTransformer {
     pub fn load(checkpoint: &Checkpoint, config: &WanTransformerConfig) -> Result<Self, LoadError> {
         let dim = config.num_attention_heads * config.attention_head_dim;
         let [pt, ph, pw] = config.patch_size;
-        let linear =
-            |name: &str, shape: [usize; 2]| Linear::load(checkpoint, &format!("condition_embedder.{name}"), &shape);
+        let linear = |name: &str, shape: [usize; 2]| {
+            Linear::load(checkpoint, &format!("condition_embedder.{name}"), &shape)
+        };
         let patch = [dim, config.in_channels, pt, ph, pw];
         let table = checkpoint.tensor_shaped("scale_shift_table", &[1, 2, dim])?;
         Ok(Self {
@@ -123,7 +124,7 @@ impl WanTransformer {
         let grid = self.grid(&shape[shape.len() - 4..]);
         let (time, temb) = self.embed_time(graph, timestep)?;
         let (cos, sin) = self.rope(graph, grid);
-        let inputs = BlockInputs { time, cos, sin };
+        let inputs = BlockInputs { config: &self.config, dtype, time, cos, sin };
 
         let (weight, bias) = (graph.weight(&self.patch_weight), graph.weight(&self.patch_bias));
         let x = graph.patch_embedding(latents, weight, bias, self.config.patch_size, DType::F32)?;
@@ -136,9 +137,7 @@ impl WanTransformer {
             .collect::<Result<Vec<_>, _>>()?;
         // The first self-attention has not seen the text: all passes share it.
         let first = match self.blocks.first() {
-            Some(block) => {
-                block.attend_self(graph, &self.config, &inputs, modulations[0], x, dtype, Some("block0.attn1"))?
-            }
+            Some(block) => block.attend_self(graph, &inputs, modulations[0], x, Some("block0.attn1"))?,
             None => x,
         };
         let mut velocities = Vec::with_capacity(contexts.len());
@@ -146,11 +145,11 @@ impl WanTransformer {
             let mut x = first;
             for (index, (block, modulation)) in self.blocks.iter().zip(&modulations).enumerate() {
                 if index > 0 {
-                    x = block.attend_self(graph, &self.config, &inputs, *modulation, x, dtype, None)?;
+                    x = block.attend_self(graph, &inputs, *modulation, x, None)?;
                 }
                 let tap = (pass == 0 && index == 0).then_some("block0.attn2");
                 let context = &context.blocks[index];
-                x = block.attend_text_and_feed(graph, &self.config, context, *modulation, x, dtype, tap)?;
+                x = block.attend_text_and_feed(graph, &inputs, context, *modulation, x, tap)?;
                 if pass == 0 && (index == 0 || index + 1 == self.blocks.len()) {
                     graph.tap(&format!("block{index}"), x);
                 }

@@ -43,22 +43,21 @@ impl Extents {
         let place = |row: usize| (row / self.frame(), row % self.frame() / self.output[2]);
         let ((first_t, first_y), (last_t, last_y)) = (place(rows.start), place(rows.end - 1));
         let [_, height, width] = self.input;
-        let lines = if first_t == last_t {
-            let line = |y: usize| (y.saturating_sub(self.pad[0]) / self.factor).min(height - 1);
-            line(first_y * self.stride[1])..line(last_y * self.stride[1] + self.kernel[1] - 1) + 1
-        } else {
-            0..height
-        };
-        let elements = |first: usize, last: usize| {
-            let start = (first * height + lines.start) * width;
-            let end = (last * height + lines.end) * width;
-            start * self.channels..end * self.channels
-        };
-        // Frames counted from the first one in front.
+        let line = |y: usize| (y.saturating_sub(self.pad[0]) / self.factor).min(height - 1);
+        let top = line(first_y * self.stride[1]);
+        let bottom = line(last_y * self.stride[1] + self.kernel[1] - 1) + 1;
+        // Frames counted from the first one in front. The very first is read by rows of the first output frame only, hence
+        // from `top` on, and the very last down to `bottom`; those between are read whole unless there is one output frame.
         let (first, last) = (first_t * self.stride[0] + taps.start, last_t * self.stride[0] + taps.end - 1);
+        let elements = |from: usize, to: usize, skipped: usize| {
+            let start = if from == first || first_t == last_t { top } else { 0 };
+            let end = if to == last || first_t == last_t { bottom } else { height };
+            let pixels = ((from - skipped) * height + start) * width..((to - skipped) * height + end) * width;
+            pixels.start * self.channels..pixels.end * self.channels
+        };
         Window {
-            x: (last >= self.front).then(|| elements(first.max(self.front) - self.front, last - self.front)),
-            front: (first < self.front).then(|| elements(first, last.min(self.front - 1))),
+            x: (last >= self.front).then(|| elements(first.max(self.front), last, self.front)),
+            front: (first < self.front).then(|| elements(first, last.min(self.front - 1), 0)),
         }
     }
 

@@ -66,7 +66,9 @@ impl Lowering<'_> {
                 dispatches.push(self.dispatch(&tiled, &part));
             }
         };
-        for rows in product.row_tiles(self.target, row_bytes) {
+        let tiles =
+            product.row_tiles(self.target, row_bytes).into_iter().flat_map(|rows| self.by_frames(rows));
+        for rows in tiles {
             for rows in halve_until(rows, |rows| self.fits(rows, &all_taps) || rows.len() <= e.frame()) {
                 if self.fits(&rows, &all_taps) {
                     add(&rows, all_taps.clone(), true, true);
@@ -78,8 +80,8 @@ impl Lowering<'_> {
                         add(&rows, tap..tap + 1, tap == 0, tap + 1 == e.kernel[0]);
                     }
                     if e.kernel[0] > 1 {
-                        scratch =
-                            vec![scratch.first().copied().unwrap_or(0).max(4 * (rows.len() * e.n) as u64)];
+                        let sums = 4 * (rows.len() * e.n) as u64;
+                        scratch = vec![scratch.first().map_or(sums, |size| sums.max(*size))];
                     }
                 }
             }
@@ -87,15 +89,26 @@ impl Lowering<'_> {
         Lowered { dispatches, scratch }
     }
 
-    /// Whether one launch can bind what it reads.
+    /// Frame pairs are stored two frames apart, so that rows of several frames are stored far apart: those that do not fit are
+    /// cut at frames. Where such a launch stores needs no alignment.
+    fn by_frames(&self, rows: Range<usize>) -> Vec<Range<usize>> {
+        if !self.op.split_frames || self.fits(&rows, &(0..self.extents.kernel[0])) {
+            return vec![rows];
+        }
+        let frame = self.extents.frame();
+        let frames = rows.start / frame..rows.end.div_ceil(frame);
+        frames.map(|t| rows.start.max(t * frame)..rows.end.min((t + 1) * frame)).collect()
+    }
+
+    /// Whether one launch can bind what it reads, and what it stores if that is not just its rows.
     fn fits(&self, rows: &Range<usize>, taps: &Range<usize>) -> bool {
         let Window { x, front } = self.extents.window(rows, taps);
         let cache = front.filter(|_| self.op.cache.is_some());
         let size = self.io.inputs[0].dtype.size();
-        [x, cache]
-            .into_iter()
-            .flatten()
-            .all(|elements| self.aligned(&elements, size).1 <= self.target.max_binding_bytes)
+        let limit = self.target.max_binding_bytes;
+        let stored = if self.op.split_frames { self.output_binding(rows).0.size } else { 0 };
+        let mut read = [x, cache].into_iter().flatten();
+        stored <= limit && read.all(|elements| self.aligned(&elements, size).1 <= limit)
     }
 
     fn dispatch(&self, tiled: &Tiled, part: &Part) -> Dispatch {

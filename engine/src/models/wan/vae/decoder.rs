@@ -101,7 +101,8 @@ impl WanVaeDecoder {
 
     /// Frames that a chunk becomes.
     pub fn frames(&self, chunk: DecoderChunk) -> usize {
-        let factor: usize = self.stages.iter().filter_map(|s| s.upsampler.as_ref()).map(Upsampler::time_factor).product();
+        let factor: usize =
+            self.stages.iter().filter_map(|s| s.upsampler.as_ref()).map(Upsampler::time_factor).product();
         if chunk.first { 1 } else { chunk.latent_frames * factor }
     }
 
@@ -115,7 +116,7 @@ impl WanVaeDecoder {
         let frames = self.frames(DecoderChunk { first: false, latent_frames: 1 });
         let bytes = frames * height * width * scale * scale * widest * 4;
         let most = (budget / bytes.max(1)).clamp(1, remaining.max(1));
-        (1..=most).rev().find(|n| remaining % n == 0).unwrap_or(1)
+        (1..=most).rev().find(|n| remaining.is_multiple_of(*n)).unwrap_or(1)
     }
 
     /// A memory for latents of `height` x `width`, full of zeros.
@@ -196,7 +197,8 @@ impl WanVaeDecoder {
             graph.tap("norm_out", plain);
         }
         let normed = self.norm_out.forward(graph, x, true, dtype)?;
-        let x = self.conv_out.forward(graph, normed, Some(&memory.conv_out), Conv3dOptions::new(DType::F32))?;
+        let x =
+            self.conv_out.forward(graph, normed, Some(&memory.conv_out), Conv3dOptions::new(DType::F32))?;
         graph.tap("conv_out", x);
         debug_assert_eq!(self.config.out_channels, RGB * patch(&self.config).pow(2));
         graph.unpatchify_frames(x, patch(&self.config), true)
@@ -230,10 +232,8 @@ impl Stage {
             return Ok(Self { resnets, upsampler: None, shortcut: None });
         }
         let temporal = config.temperal_downsample.iter().rev().nth(index).copied().unwrap_or(false);
-        let (upsampler, width) =
-            if residual { ("upsampler", output) } else { ("upsamplers.0", output / 2) };
-        let upsampler =
-            Upsampler::load(checkpoint, &format!("{name}.{upsampler}"), output, width, temporal)?;
+        let (upsampler, width) = if residual { ("upsampler", output) } else { ("upsamplers.0", output / 2) };
+        let upsampler = Upsampler::load(checkpoint, &format!("{name}.{upsampler}"), output, width, temporal)?;
         let shortcut = residual.then_some((output, if temporal { 2 } else { 1 }));
         Ok(Self { resnets, upsampler: Some(upsampler), shortcut })
     }

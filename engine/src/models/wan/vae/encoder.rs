@@ -129,7 +129,7 @@ impl WanVaeEncoder {
         let x = graph.input("video", &[frames, height, width, RGB], DType::F32);
         let x = graph.patchify_frames(x, patch(&self.config))?;
         let conv = Conv3dOptions::new(DType::F32);
-        let mut x = self.conv_in.forward(&mut graph, x, Some(&memory.conv_in), conv.clone())?;
+        let mut x = self.conv_in.forward(&mut graph, x, Some(&memory.conv_in), conv)?;
         for (stage, memory) in self.stages.iter().zip(&memory.stages) {
             x = stage.forward(&mut graph, x, memory, first, dtype)?;
         }

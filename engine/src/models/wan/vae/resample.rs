@@ -83,7 +83,8 @@ impl Downsampler {
         } else {
             None
         };
-        let spatial = CausalConv::load(checkpoint, &format!("{name}.resample.1"), &[channels, channels, 3, 3])?;
+        let spatial =
+            CausalConv::load(checkpoint, &format!("{name}.resample.1"), &[channels, channels, 3, 3])?;
         Ok(Self { spatial, temporal })
     }
 
@@ -100,8 +101,7 @@ impl Downsampler {
         first_chunk: bool,
     ) -> Result<TensorId, OpError> {
         let pad = Pad { top: 0, bottom: 1, left: 0, right: 1 };
-        let halved =
-            Conv3dOptions { stride: [1, 2, 2], pad, ..Conv3dOptions::new(DType::F32) };
+        let halved = Conv3dOptions { stride: [1, 2, 2], pad, ..Conv3dOptions::new(DType::F32) };
         let x = self.spatial.forward_padded(graph, x, None, halved)?;
         match (&self.temporal, memory) {
             (Some(_), Some(memory)) if first_chunk => {
@@ -110,11 +110,8 @@ impl Downsampler {
                 Ok(x)
             }
             (Some(conv), memory) => {
-                let options = Conv3dOptions {
-                    stride: [2, 1, 1],
-                    front: Some(1),
-                    ..Conv3dOptions::new(DType::F32)
-                };
+                let options =
+                    Conv3dOptions { stride: [2, 1, 1], front: Some(1), ..Conv3dOptions::new(DType::F32) };
                 conv.forward_padded(graph, x, memory, options)
             }
             (None, _) => Ok(x),

@@ -1,0 +1,98 @@
+//! Chains of multiply-adds, to measure what a device's arithmetic can do at most.
+use crate::{
+    cpu::CpuIo,
+    graph::Graph,
+    op::{Dispatch, Io, Lowered, Op, OpError},
+    params,
+    plan::PlanError,
+    target::{Target, clamp_u32},
+    tensor::{DType, TensorDesc, TensorId},
+};
+use rayon::prelude::*;
+use shaders::Variant;
+
+/// Independent chains per element.
+const CHAINS: usize = 8;
+
+impl Graph {
+    /// For each element of `x` (f32), eight chains of `rounds` multiply-adds `y = y / 2 + 1/4`, summed.
+    ///
+    /// # Errors
+    /// If `x` is not f32.
+    pub fn fma_chain(&mut self, x: TensorId, rounds: usize) -> Result<TensorId, OpError> {
+        self.push(FmaChain { rounds }, &[x])
+    }
+}
+
+#[derive(Debug)]
+struct FmaChain {
+    rounds: usize,
+}
+
+params! { struct FmaChainParams { count: u32, rounds: u32 } }
+
+impl Op for FmaChain {
+    fn name(&self) -> &'static str {
+        "fma_chain"
+    }
+
+    fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
+        OpError::expect_dtype("fma_chain", "x", &inputs[0], DType::F32)?;
+        Ok(inputs[0].clone())
+    }
+
+    fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
+        (2 * CHAINS * self.rounds * output.elements()) as u64
+    }
+
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+        let dispatch = |tile: std::ops::Range<usize>| Dispatch {
+            kernel: &shaders::FMA_CHAIN,
+            variant: Variant::new(),
+            params: bytemuck::bytes_of(&FmaChainParams {
+                count: clamp_u32(tile.len()),
+                rounds: clamp_u32(self.rounds),
+            })
+            .to_vec(),
+            bindings: vec![io.bind_input_rows(0, &tile, 1), io.bind_output_rows(&tile, 1)],
+            grid: target.fold(tile.len().div_ceil(64)),
+        };
+        let tiles = target.row_tiles(io.output.elements(), 4);
+        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+    }
+
+    fn evaluate(&self, io: &mut CpuIo<'_>) {
+        /// Elements side by side, so that the compiler keeps whole vectors in registers.
+        const LANES: usize = 16;
+        let x = io.input(0);
+        io.output.par_chunks_mut(LANES).zip(x.par_chunks(LANES)).for_each(|(out, x)| {
+            let mut chains = [[0.0_f32; LANES]; CHAINS];
+            let mut start = 0.0;
+            for chain in &mut chains {
+                for (y, x) in chain.iter_mut().zip(x) {
+                    *y = x + start;
+                }
+                start += 1.0;
+            }
+            for _ in 0..self.rounds {
+                for y in chains.iter_mut().flatten() {
+                    *y = *y * 0.5 + 0.25;
+                }
+            }
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = chains.iter().map(|chain| chain[lane]).sum();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::check_params;
+
+    #[test]
+    fn params_match_the_kernel() {
+        check_params::<FmaChainParams>(&shaders::FMA_CHAIN, &Variant::new());
+    }
+}

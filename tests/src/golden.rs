@@ -1,0 +1,190 @@
+//! Numbers recorded from diffusers: `golden.safetensors` with `golden.json` beside it.
+use engine::pipeline::{GenerationSettings, TensorData};
+use model_loader::ModelFolder;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// A tensor with its extents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Extents, slowest first.
+    pub shape: Vec<usize>,
+    /// Values, row-major.
+    pub data: TensorData,
+}
+
+/// A recorded tensor and what is known about it.
+#[derive(Debug, Clone)]
+pub struct GoldenTensor {
+    /// The tensor.
+    pub recorded: Recorded,
+    /// `input`, `weight` or `output`.
+    pub role: String,
+    /// The extents before rows and columns were left out, and every how many-th was kept along each axis.
+    pub thinned: Option<(Vec<usize>, Vec<usize>)>,
+    /// The lengths of the chunks that were joined along time.
+    pub time_chunks: Vec<usize>,
+    /// What the recorder says about it.
+    pub note: String,
+}
+
+/// A fixture folder with its recorded tensors.
+#[derive(Debug)]
+pub struct Golden {
+    path: PathBuf,
+    about: Value,
+    tensors: BTreeMap<String, GoldenTensor>,
+}
+
+impl Golden {
+    /// The fixture `tests/fixtures/{name}`.
+    ///
+    /// # Panics
+    /// If it is not there or damaged: without it nothing would be tested.
+    pub fn open(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+        let read = |file: &str| {
+            let path = path.join(file);
+            std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        };
+        let about: Value = serde_json::from_slice(&read("golden.json")).expect("golden.json is JSON");
+        let bytes = read("golden.safetensors");
+        let file = SafeTensors::deserialize(&bytes).expect("golden.safetensors is sound");
+        let described = about["tensors"].as_object().expect("golden.json describes tensors");
+        assert_eq!(file.len(), described.len(), "{name}: tensors recorded and described");
+        let tensors = file
+            .tensors()
+            .into_iter()
+            .map(|(key, view)| {
+                let about = &described[&key];
+                assert!(!about.is_null(), "{key} is not described");
+                let data = data(view.dtype(), view.data());
+                let recorded = Recorded { shape: view.shape().to_vec(), data };
+                let thinned = about.get("full_shape").map(|full| (sizes(full), sizes(&about["stride"])));
+                let text = |name: &str| about[name].as_str().unwrap_or_default().to_owned();
+                let time_chunks = about.get("time_chunks").map(sizes).unwrap_or_default();
+                let tensor =
+                    GoldenTensor { recorded, role: text("role"), thinned, time_chunks, note: text("note") };
+                (key, tensor)
+            })
+            .collect();
+        Self { path, about, tensors }
+    }
+
+    /// The folder's model.
+    ///
+    /// # Panics
+    /// If the folder cannot be read.
+    pub fn model(&self) -> ModelFolder {
+        ModelFolder::open(&self.path).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The files of the folder's model by their path inside it.
+    ///
+    /// # Panics
+    /// If the folder cannot be read.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut open = vec![(self.path.clone(), String::new())];
+        while let Some((folder, prefix)) = open.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+                let path = entry.expect("a readable folder").path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if path.is_dir() {
+                    open.push((path, format!("{prefix}{name}/")));
+                } else if !name.starts_with("golden.") {
+                    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                    files.insert(format!("{prefix}{name}"), bytes);
+                }
+            }
+        }
+        files
+    }
+
+    /// The recorded tensor `key`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn tensor(&self, key: &str) -> &GoldenTensor {
+        self.tensors.get(key).unwrap_or_else(|| panic!("{} has no `{key}`", self.path.display()))
+    }
+
+    /// The values of the float tensor `key`.
+    ///
+    /// # Panics
+    /// If there is none, or it holds no floats.
+    pub fn f32(&self, key: &str) -> &[f32] {
+        match &self.tensor(key).recorded.data {
+            TensorData::F32(values) => values,
+            _ => panic!("`{key}` holds no floats"),
+        }
+    }
+
+    /// The extents of the tensor `key`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn shape(&self, key: &str) -> &[usize] {
+        &self.tensor(key).recorded.shape
+    }
+
+    /// The float tensor `[1, C, T, H, W]` of `key` as `[T, H, W, C]`.
+    ///
+    /// # Panics
+    /// If there is none of this form.
+    pub fn channels_last(&self, key: &str) -> ([usize; 4], Vec<f32>) {
+        let &[1, c, t, h, w] = self.shape(key) else { panic!("`{key}` is {:?}", self.shape(key)) };
+        let (values, positions) = (self.f32(key), t * h * w);
+        let at = |i: usize| values[i % c * positions + i / c];
+        ([t, h, w, c], (0..values.len()).map(at).collect())
+    }
+
+    /// The outputs whose keys `wanted` accepts.
+    pub fn outputs(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<&str, &GoldenTensor> {
+        let outputs = self.tensors.iter().filter(|(key, t)| t.role == "output" && wanted(key));
+        outputs.map(|(key, tensor)| (key.as_str(), tensor)).collect()
+    }
+
+    /// The settings of the recorded call, starting from the recorded noise, with every stage reported.
+    ///
+    /// # Panics
+    /// If the fixture records no call.
+    pub fn settings(&self) -> GenerationSettings {
+        let call = &self.about["call"];
+        let text = |key: &str| call[key].as_str().unwrap_or_else(|| panic!("call has no {key}"));
+        let number = |key: &str| size(&call[key]);
+        GenerationSettings {
+            negative_prompt: text("negative_prompt").to_owned(),
+            num_inference_steps: number("num_inference_steps"),
+            guidance_scale: crate::case::narrow(call["guidance_scale"].as_f64().expect("a guidance scale")),
+            initial_latents: Some(self.f32("latents.init").to_vec()),
+            dump: true,
+            ..GenerationSettings::new(text("prompt"), number("width"), number("height"), number("num_frames"))
+        }
+    }
+}
+
+fn size(value: &Value) -> usize {
+    value.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or_else(|| panic!("{value} is no size"))
+}
+
+fn sizes(value: &Value) -> Vec<usize> {
+    value.as_array().expect("a list of sizes").iter().map(size).collect()
+}
+
+/// 32-bit integers are widened.
+fn data(dtype: Dtype, bytes: &[u8]) -> TensorData {
+    match dtype {
+        Dtype::F32 => TensorData::F32(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+        Dtype::I64 => TensorData::I64(bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
+        Dtype::I32 => {
+            TensorData::I64(bytes.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b).into()).collect())
+        }
+        Dtype::U8 => TensorData::U8(bytes.to_vec()),
+        other => panic!("golden tensors are no {other}"),
+    }
+}

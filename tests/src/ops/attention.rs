@@ -1,0 +1,241 @@
+//! Self-attention inside one fused matrix, cross-attention, relative bias, frames, and heads of all sizes.
+use crate::{Case, CaseInput, Tolerance};
+use engine::{DType, ops::AttentionInputs};
+
+/// Sizes of one case.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Independent groups of rows.
+    pub frames: usize,
+    /// Queries of a frame.
+    pub queries: usize,
+    /// Keys of a frame.
+    pub keys: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Columns of a head.
+    pub head_dim: usize,
+}
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    let sizes = |rows, heads, head_dim| Sizes { frames: 1, queries: rows, keys: rows, heads, head_dim };
+    let mut cases = Vec::new();
+    // A workgroup takes 32 queries and 8 keys at a time, or 64 (32 for wide heads) and 32.
+    for rows in [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 131] {
+        cases.push(fused(sizes(rows, 2, 16), DType::F32));
+    }
+    for head_dim in [4, 8, 12, 24, 32, 64, 80, 96, 128, 132, 256, 384] {
+        cases.push(fused(sizes(37, 1 + head_dim % 3, head_dim), DType::F32));
+    }
+    for rows in [1, 33, 67] {
+        cases.push(fused(sizes(rows, 3, 64), DType::F16));
+    }
+    for (queries, keys) in [(1, 1), (1, 77), (40, 5), (65, 33), (129, 64)] {
+        let sizes = Sizes { keys, ..sizes(queries, 2, 32) };
+        cases.push(cross(sizes, DType::F32));
+        cases.push(cross(sizes, DType::F16));
+    }
+    for rows in [1, 2, 31, 66] {
+        cases.push(biased(sizes(rows, 4, 8), DType::F32));
+        cases.push(biased(sizes(rows, 2, 64), DType::F16));
+    }
+    for (frames, head_dim) in [(2, 12), (3, 96), (5, 384)] {
+        cases.push(fused(Sizes { frames, ..sizes(35, 1, head_dim) }, DType::F32));
+    }
+    cases
+}
+
+fn name(kind: &str, s: Sizes, dtype: DType) -> String {
+    let Sizes { frames, queries, keys, heads, head_dim } = s;
+    format!("attention/{kind}/{frames}x{queries}x{keys}/{heads}x{head_dim}/{dtype}")
+}
+
+/// Averages of values of up to 20, by weights that rounding moves by 1e-6; f16 rounds inputs alike on both sides,
+/// so that only the output's half unit in the last place counts.
+fn tolerance(dtype: DType) -> Tolerance {
+    match dtype {
+        DType::F16 => Tolerance { abs: 1e-3, rel: 1e-3 },
+        _ => Tolerance { abs: 2e-5, rel: 2e-5 },
+    }
+}
+
+/// q, k and v side by side in one matrix.
+pub fn fused(s: Sizes, dtype: DType) -> Case {
+    let width = s.heads * s.head_dim;
+    let scale = 1.0 / (s.head_dim as f64).sqrt();
+    Case::new(
+        name("self", s, dtype),
+        vec![CaseInput::activation(&[s.frames * s.queries, 3 * width], dtype).spiked()],
+        move |graph, ids| {
+            graph.attention(&AttentionInputs {
+                q: (ids[0], 0),
+                k: (ids[0], width),
+                v: (ids[0], 2 * width),
+                heads: s.heads,
+                head_dim: s.head_dim,
+                scale: crate::case::narrow(scale),
+                bias: None,
+                frames: s.frames,
+                out: dtype,
+            })
+        },
+        move |data| {
+            let part = |index: usize| move |row: usize, col: usize| data[0][(row * 3 + index) * width + col];
+            reference(s, scale, part(0), part(1), part(2), |_, _, _| 0.0)
+        },
+        tolerance(dtype),
+    )
+}
+
+/// q alone, k and v side by side behind four columns of something else; the output in the other dtype.
+fn cross(s: Sizes, dtype: DType) -> Case {
+    let width = s.heads * s.head_dim;
+    let scale = 0.25;
+    let out = if dtype == DType::F16 { DType::F32 } else { DType::F16 };
+    Case::new(
+        name("cross", s, dtype),
+        vec![
+            CaseInput::activation(&[s.queries, width], dtype),
+            CaseInput::activation(&[s.keys, 4 + 2 * width], dtype).spiked(),
+        ],
+        move |graph, ids| {
+            graph.attention(&AttentionInputs {
+                q: (ids[0], 0),
+                k: (ids[1], 4),
+                v: (ids[1], 4 + width),
+                heads: s.heads,
+                head_dim: s.head_dim,
+                scale: 0.25,
+                bias: None,
+                frames: 1,
+                out,
+            })
+        },
+        move |data| {
+            let from =
+                |first: usize| move |row: usize, col: usize| data[1][row * (4 + 2 * width) + first + col];
+            let query = |row: usize, col: usize| data[0][row * width + col];
+            reference(s, scale, query, from(4), from(4 + width), |_, _, _| 0.0)
+        },
+        tolerance(out),
+    )
+}
+
+/// As T5 has it: no scale, a bias by relative position.
+pub fn biased(s: Sizes, dtype: DType) -> Case {
+    let width = s.heads * s.head_dim;
+    Case::new(
+        name("biased", s, dtype),
+        vec![
+            CaseInput::activation(&[s.queries, width], dtype),
+            CaseInput::activation(&[s.keys, width], dtype),
+            CaseInput::activation(&[s.keys, width], dtype).spiked(),
+            CaseInput::vector(&[2 * s.keys - 1, s.heads]).range(-3.0, 3.0),
+        ],
+        move |graph, ids| {
+            graph.attention(&AttentionInputs {
+                q: (ids[0], 0),
+                k: (ids[1], 0),
+                v: (ids[2], 0),
+                heads: s.heads,
+                head_dim: s.head_dim,
+                scale: 1.0,
+                bias: Some(ids[3]),
+                frames: 1,
+                out: dtype,
+            })
+        },
+        move |data| {
+            let matrix = |index: usize| move |row: usize, col: usize| data[index][row * width + col];
+            let bias =
+                |query: usize, key: usize, head: usize| data[3][(key + s.keys - 1 - query) * s.heads + head];
+            reference(s, 1.0, matrix(0), matrix(1), matrix(2), bias)
+        },
+        tolerance(dtype),
+    )
+}
+
+fn reference(
+    s: Sizes,
+    scale: f64,
+    q: impl Fn(usize, usize) -> f64,
+    k: impl Fn(usize, usize) -> f64,
+    v: impl Fn(usize, usize) -> f64,
+    bias: impl Fn(usize, usize, usize) -> f64,
+) -> Vec<f64> {
+    let mut out = Vec::with_capacity(s.frames * s.queries * s.heads * s.head_dim);
+    for frame in 0..s.frames {
+        for query in 0..s.queries {
+            for head in 0..s.heads {
+                let columns = head * s.head_dim..(head + 1) * s.head_dim;
+                let scores: Vec<f64> = (0..s.keys)
+                    .map(|key| {
+                        let (row, other) = (frame * s.queries + query, frame * s.keys + key);
+                        let product: f64 = columns.clone().map(|c| q(row, c) * k(other, c)).sum();
+                        scale * product + bias(query, key, head)
+                    })
+                    .collect();
+                let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                out.extend(columns.map(|c| {
+                    let sum: f64 = weights.iter().zip(frame * s.keys..).map(|(w, row)| w * v(row, c)).sum();
+                    sum / total
+                }));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{Graph, TensorId};
+
+    fn refusal(change: impl Fn(&mut AttentionInputs, TensorId, TensorId)) -> String {
+        let mut graph = Graph::new();
+        let qkv = graph.input("qkv", &[6, 24], DType::F32);
+        let other = graph.input("other", &[10, 18], DType::F32);
+        let bias = graph.input("bias", &[11, 2], DType::F32);
+        let mut inputs = AttentionInputs {
+            q: (qkv, 0),
+            k: (qkv, 8),
+            v: (qkv, 16),
+            heads: 2,
+            head_dim: 4,
+            scale: 0.5,
+            bias: Some(bias),
+            frames: 1,
+            out: DType::F32,
+        };
+        graph.attention(&inputs).unwrap_or_else(|e| panic!("{e}"));
+        change(&mut inputs, qkv, other);
+        graph.attention(&inputs).map(|_| ()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        assert_eq!(
+            refusal(|i, _, _| i.head_dim = 6),
+            "attention: head_dim is 6, expected a positive multiple of 4"
+        );
+        assert_eq!(
+            refusal(|i, qkv, _| i.v = (qkv, 20)),
+            "attention: v is [6, 24], expected at least 8 columns from column 20"
+        );
+        assert_eq!(
+            refusal(|i, _, other| i.k = (other, 0)),
+            "attention: k is (0, 18), expected first column and width to be multiples of 4"
+        );
+        assert_eq!(refusal(|i, _, _| i.frames = 2), "attention: bias is [11, 2], expected [5, 2]");
+        assert_eq!(
+            refusal(|i, _, _| i.frames = 4),
+            "attention: q is [6, 24], expected rows to be a positive multiple of 4 frames"
+        );
+        assert_eq!(refusal(|i, _, _| i.scale = 0.0), "attention: scale is 0.0, expected positive and finite");
+        assert_eq!(refusal(|i, _, _| i.heads = 0), "attention: heads is 0, expected at least 1");
+        assert_eq!(refusal(|i, qkv, _| i.bias = Some(qkv)), "attention: bias is [6, 24], expected [11, 2]");
+    }
+}

@@ -1,0 +1,313 @@
+//! The linear layer: sizes around the tiles, stored dtypes, everything fused on, and un-patchifying.
+use crate::{Case, CaseInput, Tolerance};
+use engine::{
+    DType,
+    ops::{Activation, MatmulOptions, Unpatchify},
+};
+
+/// Sizes and element types of one case.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Rows of x.
+    pub rows: usize,
+    /// Columns of the result.
+    pub cols: usize,
+    /// Columns of x.
+    pub k: usize,
+    /// x, weight and result.
+    pub dtypes: [DType; 3],
+}
+
+impl Sizes {
+    /// Everything in f32.
+    pub fn f32(rows: usize, cols: usize, k: usize) -> Self {
+        Self { rows, cols, k, dtypes: [DType::F32; 3] }
+    }
+}
+
+/// What is fused on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fused {
+    bias: bool,
+    activation: Activation,
+    multiplier: Option<DType>,
+    residual: Option<DType>,
+    gate: bool,
+}
+
+const BIAS: Fused =
+    Fused { bias: true, activation: Activation::None, multiplier: None, residual: None, gate: false };
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    use DType::{Bf16, F16, F32};
+    let mut cases = Vec::new();
+    // A workgroup makes 8 or 32 rows by 32 columns (8 of few), or 64 (128 of many) by 64; 4 or 16 values of k at a time.
+    for (rows, cols, k) in [
+        (1, 1, 1),
+        (1, 31, 4),
+        (7, 32, 16),
+        (8, 33, 17),
+        (9, 8, 20),
+        (31, 9, 3),
+        (32, 63, 64),
+        (33, 64, 15),
+        (63, 65, 16),
+        (64, 127, 5),
+        (65, 128, 36),
+        (129, 67, 12),
+    ] {
+        cases.push(case(Sizes::f32(rows, cols, k), BIAS));
+    }
+    let dtypes = [[F32, F16, F32], [F32, Bf16, F32], [F16, F16, F16], [F16, Bf16, F32], [F32, F32, F16]];
+    for dtypes in dtypes {
+        cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, 20) }, BIAS));
+        cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, 19) }, BIAS));
+    }
+    let sizes = Sizes::f32(35, 41, 24);
+    let half = Sizes { dtypes: [F16, F16, F16], ..sizes };
+    cases.push(case(sizes, Fused::default()));
+    cases.push(case(sizes, Fused { activation: Activation::GeluTanh, ..BIAS }));
+    cases.push(case(sizes, Fused { activation: Activation::Silu, bias: false, ..BIAS }));
+    cases.push(case(
+        sizes,
+        Fused { multiplier: Some(F32), activation: Activation::GeluTanh, ..Fused::default() },
+    ));
+    cases.push(case(
+        half,
+        Fused { multiplier: Some(F16), activation: Activation::GeluTanh, ..Fused::default() },
+    ));
+    cases.push(case(sizes, Fused { gate: true, ..BIAS }));
+    cases.push(case(sizes, Fused { residual: Some(F32), ..BIAS }));
+    cases.push(case(Sizes { dtypes: [F16, F16, F32], ..sizes }, Fused { residual: Some(F16), ..BIAS }));
+    for (sizes, dtype) in [(sizes, F32), (half, F16)] {
+        let everything = Fused {
+            bias: true,
+            activation: Activation::Silu,
+            multiplier: Some(dtype),
+            residual: Some(dtype),
+            gate: true,
+        };
+        cases.push(case(sizes, everything));
+        cases.push(in_place(sizes));
+    }
+    cases.push(large_values());
+    cases.push(leading_axes());
+    cases.extend([
+        unpatchify([1, 1, 1], [1, 2, 2], 3, 8, F32),
+        unpatchify([2, 3, 5], [1, 2, 2], 4, 20, F32),
+        unpatchify([3, 5, 7], [2, 1, 3], 5, 19, F16),
+        unpatchify([2, 9, 8], [1, 2, 2], 16, 32, F16),
+    ]);
+    cases
+}
+
+/// A product with a bias.
+pub fn plain(sizes: Sizes) -> Case {
+    case(sizes, BIAS)
+}
+
+fn case(sizes: Sizes, fused: Fused) -> Case {
+    let Sizes { rows, cols, k, dtypes: [x, weight, out] } = sizes;
+    let mut inputs =
+        vec![CaseInput::activation(&[rows, k], x).spiked(), CaseInput::matrix(&[cols, k], weight)];
+    let mut add = |wanted: bool, input: CaseInput| {
+        wanted.then(|| {
+            inputs.push(input);
+            inputs.len() - 1
+        })
+    };
+    let matrix = |dtype: Option<DType>| CaseInput::activation(&[rows, cols], dtype.unwrap_or(DType::F32));
+    let bias = add(fused.bias, CaseInput::vector(&[cols]));
+    let multiplier = add(fused.multiplier.is_some(), matrix(fused.multiplier));
+    let residual = add(fused.residual.is_some(), matrix(fused.residual));
+    let gate = add(fused.gate, CaseInput::activation(&[3, cols], DType::F32));
+    let Fused { activation, .. } = fused;
+    Case::new(
+        format!("matmul/{rows}x{cols}x{k}/{x}-{weight}-{out}/{}", label(fused)),
+        inputs,
+        move |graph, ids| {
+            let id = |index: Option<usize>| index.map(|i| ids[i]);
+            let options = MatmulOptions {
+                bias: id(bias),
+                activation,
+                multiplier: id(multiplier),
+                residual: id(residual),
+                gate: id(gate).map(|table| (table, 1)),
+                out,
+            };
+            graph.matmul(ids[0], ids[1], &options)
+        },
+        move |data| {
+            let at = |index: Option<usize>, element: usize| index.map(|i| data[i][element]);
+            let mut y = product(&data[0], &data[1], k);
+            for (i, y) in y.iter_mut().enumerate() {
+                let n = i % cols;
+                *y = activate(activation, *y + at(bias, n).unwrap_or(0.0)) * at(multiplier, i).unwrap_or(1.0);
+                *y = at(residual, i).unwrap_or(0.0) + at(gate, cols + n).unwrap_or(1.0) * *y;
+            }
+            y
+        },
+        tolerance(out),
+    )
+}
+
+fn label(fused: Fused) -> String {
+    let activation = match fused.activation {
+        Activation::None => None,
+        Activation::GeluTanh => Some("gelu".to_owned()),
+        Activation::Silu => Some("silu".to_owned()),
+    };
+    let parts = [
+        fused.bias.then(|| "bias".to_owned()),
+        activation,
+        fused.multiplier.map(|dtype| format!("times {dtype}")),
+        fused.gate.then(|| "gate".to_owned()),
+        fused.residual.map(|dtype| format!("plus {dtype}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "bare".to_owned() } else { parts.join(" ") }
+}
+
+/// A second product is added to the first in the first one's buffer.
+fn in_place(sizes: Sizes) -> Case {
+    let Sizes { rows, cols, k, dtypes: [x, weight, out] } = sizes;
+    Case::new(
+        format!("matmul/in place/{x}-{weight}-{out}"),
+        vec![
+            CaseInput::activation(&[rows, k], x),
+            CaseInput::matrix(&[cols, k], weight),
+            CaseInput::activation(&[2, cols], DType::F32),
+        ],
+        move |graph, ids| {
+            let once = graph.matmul(ids[0], ids[1], &MatmulOptions::new(out))?;
+            let gate = Some((ids[2], 1));
+            let options = MatmulOptions { residual: Some(once), gate, ..MatmulOptions::new(out) };
+            graph.matmul(ids[0], ids[1], &options)
+        },
+        move |data| {
+            let once = product(&data[0], &data[1], k);
+            once.iter().enumerate().map(|(i, y)| y + data[2][cols + i % cols] * y).collect()
+        },
+        tolerance(out),
+    )
+}
+
+/// Sums far outside the range in which the activations' exponentials are finite.
+fn large_values() -> Case {
+    Case::new(
+        "matmul/gelu of large values",
+        vec![
+            CaseInput::activation(&[9, 6], DType::F32).range(-300.0, 300.0),
+            CaseInput::matrix(&[13, 6], DType::F32),
+        ],
+        |graph, ids| {
+            let options =
+                MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(DType::F32) };
+            graph.matmul(ids[0], ids[1], &options)
+        },
+        |data| {
+            let y = product(&data[0], &data[1], 6);
+            y.into_iter().map(|y| activate(Activation::GeluTanh, y)).collect()
+        },
+        // Six products of up to 300 each, of which f32 keeps 6e-8.
+        Tolerance { abs: 3e-4, rel: 1e-5 },
+    )
+}
+
+/// x has more axes than two and the weight is a convolution kernel as large as its input.
+fn leading_axes() -> Case {
+    Case::new(
+        "matmul/leading axes",
+        vec![CaseInput::activation(&[2, 3, 12], DType::F32), CaseInput::matrix(&[5, 3, 2, 2], DType::F32)],
+        |graph, ids| graph.matmul(ids[0], ids[1], &MatmulOptions::new(DType::F32)),
+        |data| product(&data[0], &data[1], 12),
+        tolerance(DType::F32),
+    )
+}
+
+/// A projection whose result is put in its place in the latents.
+pub fn unpatchify(grid: [usize; 3], patch: [usize; 3], channels: usize, k: usize, x: DType) -> Case {
+    let tokens = grid.iter().product();
+    let n = channels * patch.iter().product::<usize>();
+    Case::new(
+        format!("matmul/unpatchify/{grid:?} of {patch:?}x{channels}/{k}/{x}"),
+        vec![
+            CaseInput::activation(&[tokens, k], x),
+            CaseInput::matrix(&[n, k], DType::F32),
+            CaseInput::vector(&[n]),
+        ],
+        move |graph, ids| {
+            graph.matmul_unpatchify(ids[0], ids[1], Some(ids[2]), Unpatchify { grid, patch, channels })
+        },
+        move |data| {
+            let y = product(&data[0], &data[1], k);
+            let [frames, height, width] = std::array::from_fn(|axis| grid[axis] * patch[axis]);
+            let mut out = Vec::with_capacity(y.len());
+            for c in 0..channels {
+                for (t, h, w) in positions([frames, height, width]) {
+                    let token = (t / patch[0] * grid[1] + h / patch[1]) * grid[2] + w / patch[2];
+                    let inside = (t % patch[0] * patch[1] + h % patch[1]) * patch[2] + w % patch[2];
+                    let column = inside * channels + c;
+                    out.push(y[token * n + column] + data[2][column]);
+                }
+            }
+            out
+        },
+        tolerance(DType::F32),
+    )
+}
+
+/// All index triples, the last running fastest.
+pub(super) fn positions(extents: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize)> {
+    let [a, b, c] = extents;
+    (0..a * b * c).map(move |i| (i / c / b, i / c % b, i % c))
+}
+
+/// Rows of x times rows of the weight.
+fn product(x: &[f64], weight: &[f64], k: usize) -> Vec<f64> {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
+    x.chunks(k).flat_map(|row| weight.chunks(k).map(move |column| dot(row, column))).collect()
+}
+
+pub(super) fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::None => x,
+        Activation::GeluTanh => {
+            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+        }
+        Activation::Silu => x / (1.0 + (-x).exp()),
+    }
+}
+
+/// Sums of at most 64 products of which some are twenty times as large: 2e-6 seen.
+pub(super) fn tolerance(out: DType) -> Tolerance {
+    match out {
+        DType::F16 => Tolerance { abs: 2e-3, rel: 1e-3 },
+        _ => Tolerance { abs: 1e-5, rel: 1e-5 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{DType, Graph, ops::MatmulOptions};
+
+    #[test]
+    fn operands_that_do_not_fit_are_named() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[3, 8], DType::F32);
+        let weight = graph.input("w", &[5, 7], DType::F32);
+        let error = graph.matmul(x, weight, &MatmulOptions::new(DType::F32)).unwrap_err();
+        assert_eq!(error.to_string(), "matmul: weight is [5, 7], expected [5, 8]");
+        let (weight, bias) = (graph.input("w", &[5, 8], DType::F32), graph.input("b", &[4], DType::F32));
+        let options = MatmulOptions { bias: Some(bias), ..MatmulOptions::new(DType::F32) };
+        let error = graph.matmul(x, weight, &options).unwrap_err();
+        assert_eq!(error.to_string(), "matmul: bias is [4], expected [5]");
+        let gate = graph.input("g", &[2, 5], DType::F32);
+        let options = MatmulOptions { gate: Some((gate, 2)), ..MatmulOptions::new(DType::F32) };
+        let error = graph.matmul(x, weight, &options).unwrap_err();
+        assert_eq!(error.to_string(), "matmul: gate row is 2, expected below 2");
+        let error = graph.matmul(x, weight, &MatmulOptions::new(DType::Bf16)).unwrap_err();
+        assert_eq!(error.to_string(), "matmul: out is bf16, expected f32 or f16");
+    }
+}
