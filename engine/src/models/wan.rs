@@ -6,6 +6,6 @@ mod transformer;
 mod vae;
 
 pub use rope::RopeTables;
-pub use text_encoder::TextEncoder;
+pub use text_encoder::{TextEncoder, relative_buckets};
 pub use transformer::{TextContext, WanTransformer};
 pub use vae::{DecoderChunk, DecoderMemory, EncoderMemory, WanVaeDecoder, WanVaeEncoder};

@@ -192,7 +192,7 @@ fn vector(checkpoint: &Checkpoint, name: &str, length: usize) -> Result<Weight, 
 ///
 /// T5's bidirectional buckets: half of them for each sign, of these half exact and half logarithmic up to
 /// `max_distance`. The logarithm is taken in f32 as the reference does: the values sit on integers.
-pub(crate) fn relative_buckets(length: usize, buckets: usize, max_distance: usize) -> Vec<u32> {
+pub fn relative_buckets(length: usize, buckets: usize, max_distance: usize) -> Vec<u32> {
     let per_sign = buckets / 2;
     let exact = per_sign / 2;
     let bucket = |distance: usize| {
