@@ -6,6 +6,7 @@ mod encode_text;
 mod error;
 mod load;
 mod observer;
+mod plans;
 mod settings;
 mod taps;
 
@@ -13,4 +14,5 @@ pub use device::{DeviceChoice, open_executor};
 pub use error::EngineError;
 pub use load::{LoadOptions, VideoPipeline};
 pub use observer::{Event, Observer, Report, StageTime, TensorData};
+pub use plans::StagePlan;
 pub use settings::{GenerationSettings, PlannedMemory};

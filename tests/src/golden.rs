@@ -17,6 +17,20 @@ pub struct Recorded {
     pub data: TensorData,
 }
 
+impl Recorded {
+    /// Floats `[T, H, W, C]` as the recorder lays them out, `[1, C, T, H, W]`.
+    ///
+    /// # Panics
+    /// If they are no floats of four axes.
+    pub fn channels_first(&self) -> Self {
+        let &[t, h, w, c] = self.shape.as_slice() else { panic!("a shape of {:?}", self.shape) };
+        let TensorData::F32(values) = &self.data else { panic!("no floats") };
+        let positions = t * h * w;
+        let at = |i: usize| values[i % positions * c + i / positions];
+        Self { shape: vec![1, c, t, h, w], data: TensorData::F32((0..values.len()).map(at).collect()) }
+    }
+}
+
 /// A recorded tensor and what is known about it.
 #[derive(Debug, Clone)]
 pub struct GoldenTensor {

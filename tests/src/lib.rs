@@ -1,4 +1,5 @@
 //! The harness and every op's cases, as a library: tests and benches run the same list.
+pub mod backend;
 mod case;
 mod compare;
 pub mod golden;

@@ -4,7 +4,7 @@ use crate::{
     golden::{GoldenTensor, Recorded},
 };
 use engine::{
-    gpu::{AdapterSummary, GpuOptions},
+    gpu::GpuOptions,
     nn::Precision,
     pipeline::{
         DeviceChoice, EngineError, Event, GenerationSettings, LoadOptions, TensorData, VideoPipeline,
@@ -150,12 +150,6 @@ fn kind(data: &TensorData) -> &'static str {
         TensorData::I64(_) => "integers",
         TensorData::U8(_) => "bytes",
     }
-}
-
-/// A short name of an adapter: `llvmpipe0`.
-pub fn backend_name(adapter: &AdapterSummary) -> String {
-    let first = adapter.name.split([' ', '(']).next().unwrap_or("gpu").to_lowercase();
-    format!("{first}{}", adapter.index)
 }
 
 /// The key under which [`run_model`] gives the frames themselves, `[T, H, W, 3]`.

@@ -35,8 +35,8 @@ fn variants() -> BTreeSet<(&'static str, Variant)> {
             if case.needs_f16() && !target.shader_f16 {
                 continue;
             }
-            let plan = Plan::new(&graph, &PlanTarget::Gpu(target))
-                .unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            let plan =
+                Plan::new(&graph, &PlanTarget::Gpu(target)).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             for dispatch in plan.ops.iter().flat_map(|op| &op.dispatches) {
                 found.insert((dispatch.kernel.name, dispatch.variant.clone()));
             }

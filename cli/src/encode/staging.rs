@@ -102,11 +102,12 @@ pub(crate) struct StagedFolder {
 impl StagedFolder {
     /// Opens a temporary folder in the folder of `target`.
     pub(crate) fn create(target: &Path) -> Result<Self> {
-        let parent = folder_of(target).to_owned();
+        // Empty for a bare name, so that names stay bare.
+        let parent = target.parent().map(Path::to_owned).unwrap_or_default();
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
             .suffix(".part")
-            .tempdir_in(&parent)
+            .tempdir_in(folder_of(target))
             .map_err(|e| cannot_write(target, &e))?;
         let registered = Registered::new(folder.path());
         Ok(Self { folder, parent, names: Vec::new(), _registered: registered })

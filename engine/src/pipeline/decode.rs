@@ -15,7 +15,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// The widest feature map of a chunk stays near this many bytes.
-const CHUNK_BUDGET: usize = 32 << 20;
+pub(super) const CHUNK_BUDGET: usize = 32 << 20;
 
 /// Tensors of all chunks so far, channels-last, one after the other in time.
 type Joined = BTreeMap<String, (Vec<usize>, Vec<f32>)>;

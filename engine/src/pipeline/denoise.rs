@@ -33,7 +33,7 @@ impl VideoPipeline {
         };
         let shape = [&[scheduler.state_rows()][..], &run.latent_shape].concat();
         let latents = self.state_of("latents", &shape, &noise).await?;
-        let graph = step_graph(&prompts, &latents, run, self.precision)?;
+        let graph = step_graph(&prompts, &latents, run.settings.dump, self.precision)?;
         let mut program = self.prepare(run, graph).await?;
         if run.settings.dump {
             report_schedule(run, scheduler, &prompts, noise)?;
@@ -129,13 +129,13 @@ impl VideoPipeline {
 }
 
 /// One denoising step: velocities of both prompts, guidance and the scheduler's update.
-fn step_graph(
+pub(super) fn step_graph(
     prompts: &Prompts,
     latents: &State,
-    run: &Run<'_>,
+    taps: bool,
     precision: crate::nn::Precision,
 ) -> Result<Graph, EngineError> {
-    let mut graph = Graph::with_taps(run.settings.dump);
+    let mut graph = Graph::with_taps(taps);
     let rows = latents.desc().shape[0];
     let state = graph.state(latents);
     let timestep = graph.input("timestep", &[1], DType::F32);

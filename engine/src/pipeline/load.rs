@@ -104,6 +104,11 @@ impl VideoPipeline {
         &self.device_name
     }
 
+    /// How activations are stored.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The noise scheduler of the model's folder.
     pub fn scheduler_kind(&self) -> SchedulerKind {
         SchedulerKind::of(&self.scheduler_config)

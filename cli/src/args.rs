@@ -1,0 +1,190 @@
+//! The command line.
+
+use crate::device::DeviceArg;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Turns a text prompt into a video, on any GPU or on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "kinora", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a video of a prompt
+    Generate(Box<GenerateArgs>),
+    /// List the devices that can compute
+    Devices(DevicesArgs),
+    /// Show what is in a model folder, or with which settings a video was made
+    Inspect(InspectArgs),
+}
+
+/// `kinora generate`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// What the video should show
+    pub(crate) prompt: String,
+
+    /// Model folder in the diffusers layout [default: the model inside this program]
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Where to write: .mp4, .png (one numbered file per frame), .apng, .y4m, or `-` for Y4M to the standard output
+    /// [default: an .mp4 named after prompt and seed]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<OsString>,
+
+    /// Columns of a frame, a multiple of 16 [default: the model's]
+    #[arg(long, value_name = "PIXELS", help_heading = "Video")]
+    pub(crate) width: Option<u32>,
+
+    /// Rows of a frame, a multiple of 16 [default: the model's]
+    #[arg(long, value_name = "PIXELS", help_heading = "Video")]
+    pub(crate) height: Option<u32>,
+
+    /// Frames, 4k + 1 [default: the model's]
+    #[arg(long, value_name = "N", help_heading = "Video")]
+    pub(crate) frames: Option<u32>,
+
+    /// Frames per second [default: the model's]
+    #[arg(long, value_name = "RATE", help_heading = "Video")]
+    pub(crate) fps: Option<f64>,
+
+    /// Write small frames as they are instead of enlarging them to 256 pixels and more
+    #[arg(long, help_heading = "Video")]
+    pub(crate) native_size: bool,
+
+    /// Denoising steps [default: the model's]
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    pub(crate) steps: Option<u32>,
+
+    /// How strongly the prompt pulls; 1 or less turns guidance off [default: the model's]
+    #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Sampling")]
+    pub(crate) guidance: Option<f64>,
+
+    /// Number that the noise grows from: the same seed and settings, the same video [default: a new one each time]
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    pub(crate) seed: Option<u64>,
+
+    /// What the video should not show
+    #[arg(long, value_name = "TEXT", help_heading = "Sampling")]
+    pub(crate) negative: Option<String>,
+
+    /// Noise scheduler [default: the model's]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Sampling")]
+    pub(crate) scheduler: Option<SchedulerArg>,
+
+    /// Draw the noise as PyTorch on a CPU does, so that a seed means what it means in diffusers
+    #[arg(long, help_heading = "Sampling")]
+    pub(crate) torch_noise: bool,
+
+    /// Start from the tensor `latents.init` of this file instead of noise from the seed
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "Sampling")]
+    pub(crate) initial_latents: Option<PathBuf>,
+
+    /// Where to compute: auto, cpu, gpu, or gpu:N as `kinora devices` counts
+    #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Computing")]
+    pub(crate) device: DeviceArg,
+
+    /// Arithmetic of activations
+    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE", help_heading = "Computing")]
+    pub(crate) precision: PrecisionArg,
+
+    /// Write when each stage and each launch began and ended, for chrome://tracing and Perfetto
+    #[arg(long, value_name = "FILE.json", help_heading = "Looking inside")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Write the tensors between the stages
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "Looking inside")]
+    pub(crate) dump: Option<PathBuf>,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// `kinora devices`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DevicesArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `kinora inspect`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A model folder, a video or picture that kinora wrote, or `default` for the model inside this program
+    pub(crate) target: PathBuf,
+
+    /// Show what each part of the model would run, in which order and memory
+    #[arg(long)]
+    pub(crate) plan: bool,
+
+    /// Columns of a frame to plan for [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) width: Option<u32>,
+
+    /// Rows of a frame to plan for [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) height: Option<u32>,
+
+    /// Frames to plan for [default: the model's]
+    #[arg(long, value_name = "N")]
+    pub(crate) frames: Option<u32>,
+
+    /// Arithmetic to plan for
+    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
+    pub(crate) precision: PrecisionArg,
+
+    /// Device to plan for: auto, cpu, gpu or gpu:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub(crate) device: DeviceArg,
+}
+
+/// Arithmetic of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArg {
+    /// Single precision: the reference
+    F32,
+    /// Half precision where it is safe, sums in single; for GPUs that have it
+    F16,
+}
+
+/// Noise schedulers by their short names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchedulerArg {
+    /// First order
+    Euler,
+    /// UniPC, second order
+    Unipc,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_has_a_flag() {
+        let line = "kinora generate x -m m -o a.mp4 --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
+                    --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
+                    --initial-latents l --device gpu:3 --precision f16 --trace t --dump d --quiet";
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Generate(args) = cli.command else { panic!() };
+        assert_eq!(args.device, DeviceArg::Gpu(Some(3)));
+        assert_eq!(args.seed, Some(u64::MAX));
+        assert_eq!(args.guidance, Some(-1.5));
+    }
+}

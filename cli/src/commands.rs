@@ -1,0 +1,5 @@
+//! One module to each subcommand.
+
+pub(crate) mod devices;
+pub(crate) mod generate;
+pub(crate) mod inspect;

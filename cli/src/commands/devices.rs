@@ -1,0 +1,150 @@
+//! `kinora devices`: what can compute here, and what its kernels may use.
+
+use crate::args::DevicesArgs;
+use crate::error::Result;
+use crate::ui;
+use engine::gpu::{AdapterKind, AdapterSummary, Gpu};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Lists the devices on the standard output.
+pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
+    let adapters = pollster::block_on(Gpu::adapters());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    ui::print(&if args.json { as_json(&adapters, threads) } else { as_text(&adapters, threads) })
+}
+
+fn kind(kind: AdapterKind) -> &'static str {
+    match kind {
+        AdapterKind::Discrete => "discrete GPU",
+        AdapterKind::Integrated => "integrated GPU",
+        AdapterKind::Other => "other GPU",
+        AdapterKind::Software => "software on the CPU",
+    }
+}
+
+fn as_text(adapters: &[AdapterSummary], threads: usize) -> String {
+    let mut text = String::new();
+    for adapter in adapters {
+        let target = &adapter.target;
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "gpu:{}  {}", adapter.index, adapter.name);
+        let _ = writeln!(text, "       {}, {}, {}", kind(adapter.kind), adapter.backend, adapter.driver);
+        let _ = writeln!(
+            text,
+            "       limits: {} a binding, {} a buffer, {} of workgroup memory, {} invocations a workgroup",
+            ui::bytes(target.max_binding_bytes),
+            ui::bytes(target.max_buffer_bytes),
+            ui::bytes(target.max_workgroup_bytes.into()),
+            target.max_invocations
+        );
+        let _ = writeln!(text, "       features: {}", features(adapter).join(", "));
+        let _ = writeln!(text, "       kernels: {}", variants(adapter).join(", "));
+    }
+    let _ = writeln!(text, "cpu    {threads} threads, f32");
+    if adapters.is_empty() {
+        text.push_str("\nno GPU was found; the CPU computes\n");
+    }
+    text
+}
+
+fn as_json(adapters: &[AdapterSummary], threads: usize) -> String {
+    let gpus: Vec<Value> = adapters
+        .iter()
+        .map(|adapter| {
+            let target = &adapter.target;
+            json!({
+                "device": format!("gpu:{}", adapter.index),
+                "name": adapter.name,
+                "kind": kind(adapter.kind),
+                "backend": adapter.backend,
+                "driver": adapter.driver,
+                "limits": {
+                    "binding_bytes": target.max_binding_bytes,
+                    "buffer_bytes": target.max_buffer_bytes,
+                    "workgroup_bytes": target.max_workgroup_bytes,
+                    "workgroup_invocations": target.max_invocations,
+                    "groups_per_dimension": target.max_groups,
+                },
+                "features": features(adapter),
+                "kernels": variants(adapter),
+            })
+        })
+        .collect();
+    let cpu = json!({ "device": "cpu", "threads": threads });
+    format!("{:#}\n", json!({ "gpus": gpus, "cpu": cpu }))
+}
+
+fn features(adapter: &AdapterSummary) -> Vec<String> {
+    let mut features = Vec::new();
+    if adapter.target.shader_f16 {
+        features.push("f16".to_owned());
+    }
+    if let Some((smallest, largest)) = adapter.target.subgroups {
+        features.push(if smallest == largest {
+            format!("subgroups of {smallest}")
+        } else {
+            format!("subgroups of {smallest} to {largest}")
+        });
+    }
+    if adapter.timestamps {
+        features.push("timestamps".to_owned());
+    }
+    if adapter.pipeline_cache {
+        features.push("pipeline cache".to_owned());
+    }
+    if features.is_empty() {
+        features.push("none".to_owned());
+    }
+    features
+}
+
+/// What plans choose on such a device.
+fn variants(adapter: &AdapterSummary) -> Vec<&'static str> {
+    let target = &adapter.target;
+    let mut variants = vec![
+        if target.software { "register tiles without workgroup memory" } else { "tiles in workgroup memory" },
+        if target.shader_f16 { "activations in f32 or f16" } else { "activations in f32" },
+    ];
+    if target.subgroups.is_some() && !target.software {
+        variants.push("sums across subgroups");
+    }
+    variants
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::target::Target;
+
+    fn adapter(kind: AdapterKind) -> AdapterSummary {
+        AdapterSummary {
+            index: 0,
+            name: "A Card".into(),
+            kind,
+            backend: "Vulkan".into(),
+            driver: "driver 1.2".into(),
+            target: Target { software: kind == AdapterKind::Software, ..Target::webgpu_defaults() },
+            pipeline_cache: false,
+            timestamps: false,
+        }
+    }
+
+    #[test]
+    fn devices_are_listed_with_what_they_are_called_by() {
+        let text = as_text(&[adapter(AdapterKind::Discrete)], 8);
+        assert!(text.starts_with("gpu:0  A Card\n       discrete GPU, Vulkan, driver 1.2\n"), "{text}");
+        assert!(text.contains("134 MB a binding"), "{text}");
+        assert!(text.contains("features: none\n"), "{text}");
+        assert!(text.ends_with("cpu    8 threads, f32\n"), "{text}");
+        assert!(as_text(&[adapter(AdapterKind::Software)], 8).contains("register tiles"));
+        assert!(as_text(&[], 2).contains("no GPU was found"));
+    }
+
+    #[test]
+    fn json_can_be_parsed() {
+        let value: Value = serde_json::from_str(&as_json(&[adapter(AdapterKind::Integrated)], 8)).unwrap();
+        assert_eq!(value["gpus"][0]["device"], "gpu:0");
+        assert_eq!(value["cpu"]["threads"], 8);
+    }
+}

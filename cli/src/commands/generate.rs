@@ -1,0 +1,152 @@
+//! `kinora generate`: a prompt becomes a file.
+
+use crate::args::{GenerateArgs, PrecisionArg};
+use crate::encode::{self, Rate, VideoInfo};
+use crate::error::{Failure, Result};
+use crate::progress::Progress;
+use crate::recorder::Recorder;
+use crate::request::Request;
+use crate::settings::Settings;
+use crate::tensors::Dump;
+use crate::trace::Trace;
+use crate::{cache, interrupt, memory, ui};
+use engine::diffusion::NoiseSource;
+use engine::gpu::GpuOptions;
+use engine::nn::Precision;
+use engine::pipeline::{EngineError, LoadOptions, Report, VideoPipeline};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// Makes the video and prints its name.
+pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
+    let start = Instant::now();
+    let cancel = interrupt::install()?;
+    let request = Request::new(args)?;
+    let trace = args.trace.as_deref().map(Trace::create).transpose()?;
+    let dump = args.dump.as_deref().map(Dump::create).transpose()?;
+    let mut recorder = Recorder::new(Progress::new(args.quiet), trace, dump);
+    for notice in &request.notices {
+        recorder.note(notice);
+    }
+
+    let options = LoadOptions {
+        device: args.device.into(),
+        precision: args.precision.into(),
+        gpu: GpuOptions { pipeline_cache: cache::pipelines(), ..GpuOptions::default() },
+        cancel,
+    };
+    let loaded = pollster::block_on(VideoPipeline::load(&request.folder, options));
+    let mut pipeline = loaded.map_err(|error| failure(&mut recorder, &error))?;
+    let info = VideoInfo {
+        width: request.shape.width,
+        height: request.shape.height,
+        rate: Rate::from_fps(request.shape.fps),
+        frames: request.shape.frames,
+        metadata: written_settings(&request, args.precision, &pipeline).metadata(),
+    };
+    recorder.write_to(encode::open(&request.target, info, args.native_size)?);
+    let report = pollster::block_on(pipeline.generate(&request.settings, &mut recorder));
+    let report = report.map_err(|error| failure(&mut recorder, &error))?;
+
+    let (written, writing, progress) = recorder.finish()?;
+    if let Some(notice) = &written.notice {
+        progress.note(notice);
+    }
+    progress.note(&summary(&report, writing, start.elapsed(), request.settings.seed));
+    match &written.name {
+        Some(name) => ui::print(&format!("{name}\n")),
+        None => Ok(()),
+    }
+}
+
+/// The engine's error, unless the run was stopped from this side: then the reason for that.
+fn failure(recorder: &mut Recorder, error: &EngineError) -> Failure {
+    match recorder.stopped() {
+        Err(stopped) => stopped,
+        Ok(()) => Failure::from(error),
+    }
+}
+
+impl From<&EngineError> for Failure {
+    fn from(error: &EngineError) -> Self {
+        let failure =
+            if error.is_users() { Self::user(error.to_string()) } else { Self::system(error.to_string()) };
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::F16 => Self::F16,
+        }
+    }
+}
+
+/// What goes into the file, so that it can be made again.
+fn written_settings(request: &Request, precision: PrecisionArg, pipeline: &VideoPipeline) -> Settings {
+    let settings = &request.settings;
+    Settings {
+        kinora: env!("CARGO_PKG_VERSION"),
+        prompt: settings.prompt.clone(),
+        negative_prompt: settings.negative_prompt.clone(),
+        model: request.folder.name().to_owned(),
+        seed: settings.seed,
+        noise: match (&settings.initial_latents, settings.noise) {
+            (Some(_), _) => "file",
+            (None, NoiseSource::TorchCpu) => "torch",
+            (None, NoiseSource::Philox) => "philox",
+        },
+        width: request.shape.width,
+        height: request.shape.height,
+        frames: request.shape.frames,
+        fps: request.shape.fps,
+        steps: settings.num_inference_steps,
+        guidance: settings.guidance_scale,
+        scheduler: settings.scheduler.unwrap_or(pipeline.scheduler_kind()).name().to_owned(),
+        precision: Precision::from(precision).to_string(),
+        device: pipeline.device_name().to_owned(),
+    }
+}
+
+/// `load 0.1 s, denoise 1.4 s, decode 0.6 s, write 0.1 s; 2.2 s in all, peak memory 240 MB (...), seed 42`.
+fn summary(report: &Report, writing: Duration, total: Duration, seed: u64) -> String {
+    let mut text = String::new();
+    for stage in &report.stages {
+        // Frames are written while the next ones are decoded: that time is shown by itself. Writing into a string
+        // cannot fail.
+        let time =
+            if stage.name == "decode" { stage.duration.saturating_sub(writing) } else { stage.duration };
+        let _ = write!(text, "{} {:.1} s, ", stage.name, time.as_secs_f64());
+    }
+    let _ = write!(text, "write {:.1} s; {:.1} s in all", writing.as_secs_f64(), total.as_secs_f64());
+    if let Some(peak) = memory::peak_resident() {
+        let _ = write!(text, ", peak memory {}", ui::bytes(peak));
+    }
+    let planned = &report.planned;
+    let (weights, working) = (ui::bytes(planned.weights), ui::bytes(planned.working));
+    let _ = write!(text, " (planned on the device: {weights} of weights + {working}), seed {seed}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::pipeline::{PlannedMemory, StageTime};
+
+    #[test]
+    fn the_summary_tells_where_the_time_went() {
+        let stage = |name, millis| StageTime { name, duration: Duration::from_millis(millis) };
+        let report = Report {
+            stages: vec![stage("load", 100), stage("decode", 900)],
+            planned: PlannedMemory { weights: 14_000_000, working: 99_000 },
+        };
+        let text = summary(&report, Duration::from_millis(300), Duration::from_millis(1100), 7);
+        assert!(text.starts_with("load 0.1 s, decode 0.6 s, write 0.3 s; 1.1 s in all"), "{text}");
+        assert!(text.ends_with("(planned on the device: 14.0 MB of weights + 99.0 kB), seed 7"), "{text}");
+    }
+}

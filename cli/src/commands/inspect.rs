@@ -1,0 +1,186 @@
+//! `kinora inspect`: what is in a model folder, or with which settings a file was made.
+
+use crate::args::InspectArgs;
+use crate::encode::metadata::read_settings;
+use crate::error::{Failure, Result};
+use crate::model::{self, DEFAULT_NAME};
+use crate::request::{Flags, Shape};
+use crate::{settings, ui};
+use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
+use model_loader::config::{
+    GenerationConfig, SchedulerConfig, TokenizerConfig, Umt5Config, WanTransformerConfig, WanVaeConfig,
+};
+use model_loader::{Checkpoint, ModelFolder, Tokenizer};
+use std::fmt::Write as _;
+
+/// Describes the target on the standard output.
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    let path = &args.target;
+    if path.is_file() {
+        return match read_settings(path)? {
+            Some(found) => ui::print(&settings::describe(&found)),
+            None => Err(Failure::user(format!("`{}` holds no settings of kinora's", path.display()))
+                .hint("other programs drop them when they convert a file")),
+        };
+    }
+    if !path.exists() && path.as_os_str() != DEFAULT_NAME {
+        return Err(Failure::user(format!("there is no `{}`", path.display())).hint(
+            "name a model folder, a file that kinora wrote, or `default` for the model inside this program",
+        ));
+    }
+    let folder = model::open(Some(path))?;
+    let mut text = describe(&folder)?;
+    if args.plan {
+        text.push('\n');
+        text.push_str(&plans(args, &folder)?);
+    }
+    ui::print(&text)
+}
+
+/// What a video of the asked size would run, stage by stage, and the memory that it takes.
+fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
+    let model = GenerationConfig::load(folder).map_err(model::failure)?;
+    let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: None };
+    let (shape, notice) = Shape::new(&flags, &model)?;
+    if let Some(notice) = notice {
+        ui::note(&notice);
+    }
+    let settings =
+        GenerationSettings::new("", shape.width as usize, shape.height as usize, shape.frames as usize);
+    let settings = GenerationSettings {
+        num_inference_steps: model.num_inference_steps.unwrap_or(settings.num_inference_steps),
+        flow_shift: model.flow_shift,
+        ..settings
+    };
+    let options = LoadOptions {
+        device: args.device.into(),
+        precision: args.precision.into(),
+        ..LoadOptions::default()
+    };
+    let pipeline = pollster::block_on(VideoPipeline::load(folder, options)).map_err(|e| Failure::from(&e))?;
+    let plans = pipeline.plans(&settings).map_err(|e| Failure::from(&e))?;
+
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = writeln!(
+        text,
+        "plan for {}x{}, {} frames, {} on {}",
+        shape.width,
+        shape.height,
+        shape.frames,
+        pipeline.precision(),
+        pipeline.device_name()
+    );
+    let heads =
+        ["stage", "runs", "ops", "launches", "GFLOP a run", "weights", "working memory", "largest binding"];
+    let mut rows = vec![heads.map(str::to_owned)];
+    rows.extend(plans.iter().map(|StagePlan { stage, runs, plan }| {
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let gflop = plan.flops() as f64 / 1e9;
+        [
+            (*stage).to_owned(),
+            runs.to_string(),
+            plan.ops.len().to_string(),
+            plan.launches().to_string(),
+            format!("{gflop:.3}"),
+            ui::bytes(plan.weight_bytes),
+            ui::bytes(plan.working_bytes()),
+            ui::bytes(plan.largest_binding()),
+        ]
+    }));
+    text.push_str(&table(&rows));
+    for StagePlan { stage, plan, .. } in &plans {
+        let _ = write!(text, "\n{stage}\n{plan}");
+    }
+    Ok(text)
+}
+
+/// The parts of a model, checked on the way.
+fn describe(folder: &ModelFolder) -> Result<String> {
+    let index = folder.index().map_err(model::failure)?;
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = writeln!(text, "model      {}", folder.location());
+    let _ = writeln!(text, "pipeline   {}", index.pipeline);
+    let _ = writeln!(text, "settings   {}", generation(folder)?);
+    let scheduler = SchedulerConfig::load(folder, "scheduler").map_err(model::failure)?;
+    let _ = writeln!(
+        text,
+        "scheduler  {}, shift {}",
+        index.class("scheduler").unwrap_or("?"),
+        scheduler.flow_shift()
+    );
+    let tokenizer = Tokenizer::open(folder).map_err(model::failure)?;
+    let _ = writeln!(text, "tokenizer  {} pieces{}", tokenizer.vocab_size(), longest_prompt(folder)?);
+
+    WanTransformerConfig::load(folder, "transformer").map_err(model::failure)?;
+    WanVaeConfig::load(folder, "vae").map_err(model::failure)?;
+    Umt5Config::load(folder, "text_encoder").map_err(model::failure)?;
+    let mut rows = vec![["part", "class", "parameters", "tensors", "stored", "types"].map(str::to_owned)];
+    for part in ["text_encoder", "transformer", "vae"] {
+        let weights = Checkpoint::open(folder, part).map_err(model::failure)?;
+        let types: Vec<String> = weights.dtypes().keys().map(ToString::to_string).collect();
+        rows.push([
+            part.to_owned(),
+            index.class(part).unwrap_or("?").to_owned(),
+            ui::count(weights.total_parameters() as u64),
+            weights.names().count().to_string(),
+            ui::bytes(weights.bytes_total() as u64),
+            types.join(", "),
+        ]);
+    }
+    text.push('\n');
+    text.push_str(&table(&rows));
+    Ok(text)
+}
+
+fn generation(folder: &ModelFolder) -> Result<String> {
+    let config = GenerationConfig::load(folder).map_err(model::failure)?;
+    let mut parts = Vec::new();
+    if let (Some(width), Some(height)) = (config.width, config.height) {
+        parts.push(format!("{width}x{height}"));
+    }
+    parts.extend(config.num_frames.map(|frames| format!("{frames} frames")));
+    parts.extend(config.fps.map(|fps| format!("{fps} per second")));
+    parts.extend(config.num_inference_steps.map(|steps| format!("{steps} steps")));
+    parts.extend(config.guidance_scale.map(|scale| format!("guidance {scale}")));
+    Ok(if parts.is_empty() { "the family's".to_owned() } else { parts.join(", ") })
+}
+
+fn longest_prompt(folder: &ModelFolder) -> Result<String> {
+    let config = TokenizerConfig::load(folder, "tokenizer").map_err(model::failure)?;
+    Ok(config.model_max_length.map_or_else(String::new, |length| format!(", prompts of up to {length}")))
+}
+
+/// Columns as wide as they need to be.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: Vec<usize> =
+        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_model_is_described() {
+        let text = describe(&model::embedded()).unwrap();
+        assert!(text.contains("96x64, 33 frames, 16 per second, 24 steps, guidance 4\n"), "{text}");
+        assert!(text.contains("transformer   WanTransformer3DModel"), "{text}");
+        assert!(text.contains("up to 48"), "{text}");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a", "bcd"], ["ef", "g"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "a   bcd\nef  g\n");
+    }
+}

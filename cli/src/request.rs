@@ -1,0 +1,196 @@
+//! What `generate` was asked for, complete and checked: the command line over the model's own settings over the
+//! family's published ones.
+
+use crate::args::{GenerateArgs, SchedulerArg};
+use crate::error::Result;
+use crate::model;
+use crate::output::{Target, check_folder};
+use crate::sizes;
+use crate::tensors::initial_latents;
+use engine::diffusion::{NoiseSource, SchedulerKind};
+use engine::pipeline::GenerationSettings;
+use model_loader::ModelFolder;
+use model_loader::config::GenerationConfig;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+/// The settings that a model was made for, where its folder does not say: those published for Wan 2.1 1.3B.
+const WIDTH: u32 = 832;
+const HEIGHT: u32 = 480;
+const FRAMES: u32 = 81;
+const FPS: f64 = 16.0;
+const STEPS: u32 = 50;
+const GUIDANCE: f64 = 5.0;
+
+/// A video to be made.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Where it goes.
+    pub(crate) target: Target,
+    /// The model's files.
+    pub(crate) folder: ModelFolder,
+    /// What the engine is asked for.
+    pub(crate) settings: GenerationSettings,
+    /// Size, length and rate.
+    pub(crate) shape: Shape,
+    /// What to tell the person about all this.
+    pub(crate) notices: Vec<String>,
+}
+
+/// Size, length and rate of a video.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shape {
+    /// Columns of a frame.
+    pub(crate) width: u32,
+    /// Rows.
+    pub(crate) height: u32,
+    /// Frames.
+    pub(crate) frames: u32,
+    /// Frames per second.
+    pub(crate) fps: f64,
+}
+
+/// What the command line says about a shape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags {
+    /// `--width`.
+    pub(crate) width: Option<u32>,
+    /// `--height`.
+    pub(crate) height: Option<u32>,
+    /// `--frames`.
+    pub(crate) frames: Option<u32>,
+    /// `--fps`.
+    pub(crate) fps: Option<f64>,
+}
+
+impl Shape {
+    /// The flags over the model's settings over the published ones, and a notice if frames were rounded.
+    pub(crate) fn new(flags: &Flags, model: &GenerationConfig) -> Result<(Self, Option<String>)> {
+        let width = flags.width.unwrap_or_else(|| whole(model.width, WIDTH));
+        let height = flags.height.unwrap_or_else(|| whole(model.height, HEIGHT));
+        let (frames, notice) =
+            sizes::frames(flags.frames.unwrap_or_else(|| whole(model.num_frames, FRAMES)))?;
+        let shape = Self {
+            width: sizes::side("width", width)?,
+            height: sizes::side("height", height)?,
+            frames,
+            fps: sizes::fps(flags.fps.or(model.fps).unwrap_or(FPS))?,
+        };
+        Ok((shape, notice))
+    }
+}
+
+impl Request {
+    /// Checks everything that can be checked before any work.
+    pub(crate) fn new(args: &GenerateArgs) -> Result<Self> {
+        let seed = args.seed.unwrap_or_else(fresh_seed);
+        let target = match &args.output {
+            Some(output) => Target::parse(output)?,
+            None => Target::derived(&args.prompt, seed),
+        };
+        for path in [&args.trace, &args.dump].into_iter().flatten() {
+            check_folder(path)?;
+        }
+
+        let folder = model::open(args.model.as_deref())?;
+        let model = GenerationConfig::load(&folder).map_err(model::failure)?;
+        let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: args.fps };
+        let (shape, notice) = Shape::new(&flags, &model)?;
+        let steps = args.steps.unwrap_or_else(|| whole(model.num_inference_steps, STEPS));
+        let guidance = args.guidance.or(model.guidance_scale).unwrap_or(GUIDANCE);
+        let settings = GenerationSettings {
+            prompt: args.prompt.clone(),
+            negative_prompt: args.negative.clone().or(model.negative_prompt).unwrap_or_default(),
+            width: shape.width as usize,
+            height: shape.height as usize,
+            num_frames: shape.frames as usize,
+            num_inference_steps: sizes::steps(steps)? as usize,
+            guidance_scale: sizes::guidance(guidance)?,
+            seed,
+            noise: if args.torch_noise { NoiseSource::TorchCpu } else { NoiseSource::Philox },
+            scheduler: args.scheduler.map(SchedulerKind::from),
+            flow_shift: model.flow_shift,
+            initial_latents: args.initial_latents.as_deref().map(initial_latents).transpose()?,
+            dump: args.dump.is_some(),
+            trace: args.trace.is_some(),
+        };
+        Ok(Self { target, folder, settings, shape, notices: notice.into_iter().collect() })
+    }
+}
+
+impl From<SchedulerArg> for SchedulerKind {
+    fn from(scheduler: SchedulerArg) -> Self {
+        match scheduler {
+            SchedulerArg::Euler => Self::FlowMatchEuler,
+            SchedulerArg::Unipc => Self::UniPc,
+        }
+    }
+}
+
+/// A setting of the model's, or the published one. A number too large for 32 bits is too large for any check.
+fn whole(setting: Option<usize>, published: u32) -> u32 {
+    setting.map_or(published, |number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// A number nobody chose, short enough to type again.
+fn fresh_seed() -> u64 {
+    // Each `RandomState` has keys of its own, from the system's random numbers.
+    RandomState::new().hash_one(()) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+
+    fn request(line: &[&str]) -> Result<Request> {
+        let cli = Cli::try_parse_from(["kinora", "generate"].iter().chain(line)).unwrap();
+        let Command::Generate(args) = cli.command else { panic!() };
+        Request::new(&args)
+    }
+
+    #[test]
+    fn the_embedded_model_brings_its_own_settings() {
+        let request = request(&["a red balloon", "--seed", "7"]).unwrap();
+        assert_eq!(request.shape, Shape { width: 96, height: 64, frames: 33, fps: 16.0 });
+        assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (24, 4.0));
+        assert_eq!(request.target, Target::Mp4("a-red-balloon-7.mp4".into()));
+        assert!(request.notices.is_empty());
+    }
+
+    #[test]
+    fn flags_win_over_the_model() {
+        let request = request(&[
+            "x",
+            "--width",
+            "32",
+            "--frames",
+            "8",
+            "--fps",
+            "24",
+            "--steps",
+            "3",
+            "--guidance",
+            "1",
+        ])
+        .unwrap();
+        assert_eq!(request.shape, Shape { width: 32, height: 64, frames: 9, fps: 24.0 });
+        assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (3, 1.0));
+        assert_eq!(request.notices.len(), 1);
+    }
+
+    #[test]
+    fn a_folder_without_settings_gets_the_published_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = request(&["x", "--model", folder.path().to_str().unwrap()]).unwrap();
+        assert_eq!(request.shape, Shape { width: 832, height: 480, frames: 81, fps: 16.0 });
+        assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (50, 5.0));
+    }
+
+    #[test]
+    fn seeds_differ_when_nobody_chooses() {
+        assert_ne!(fresh_seed(), fresh_seed());
+        assert!(fresh_seed() <= u64::from(u32::MAX));
+    }
+}

@@ -1,0 +1,107 @@
+//! The matrix product core in every form on every adapter, whichever it would be given, also cut to narrow bindings.
+use engine::{
+    DType,
+    executor::Executor,
+    gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    ops::Activation,
+    plan::{Plan, PlanTarget},
+    target::Target,
+};
+use kinora_tests::{
+    Case,
+    ops::{
+        causal_conv3d::{self, Conv},
+        matmul::{self, Sizes},
+        patch_embedding,
+    },
+    run,
+};
+
+/// Through workgroup memory; in registers without subgroups; in registers with them.
+fn forms(own: &Target) -> Vec<Target> {
+    let shared = Target { software: false, ..own.clone() };
+    let lone = Target { software: true, subgroups: None, ..own.clone() };
+    let spread = Target { software: true, ..own.clone() };
+    vec![shared, lone, spread]
+}
+
+fn open(adapter: &AdapterSummary, target: &Target, runtime_checks: bool) -> Executor {
+    let options = GpuOptions { runtime_checks, guard_bands: true, pipeline_cache: None };
+    let gpu = pollster::block_on(Gpu::open(adapter.index, options)).unwrap_or_else(|e| panic!("{e}"));
+    Executor::Gpu(Box::new(GpuExecutor::new(gpu.with_target(target.clone()))))
+}
+
+fn check(adapter: &AdapterSummary, target: &Target, runtime_checks: bool, cases: &[Case]) {
+    let mut executor = open(adapter, target, runtime_checks);
+    for case in cases.iter().filter(|case| target.shader_f16 || !case.needs_f16()) {
+        if let Err(e) = run::run_case(case, &mut executor) {
+            panic!("{} with {target:?}: {}: {e}", adapter.name, case.name);
+        }
+    }
+}
+
+fn all_cases() -> Vec<Case> {
+    [matmul::cases(), patch_embedding::cases(), causal_conv3d::cases()].into_iter().flatten().collect()
+}
+
+/// The form that an adapter gets anyway is in the list of all ops.
+fn check_other_forms(runtime_checks: bool) {
+    let cases = all_cases();
+    for adapter in run::adapters() {
+        for form in forms(&adapter.target).into_iter().filter(|form| *form != adapter.target) {
+            check(&adapter, &form, runtime_checks, &cases);
+        }
+    }
+}
+
+#[test]
+fn every_form_is_right_on_every_adapter_without_checks() {
+    check_other_forms(false);
+}
+
+#[test]
+fn every_form_is_right_on_every_adapter_with_checks() {
+    check_other_forms(true);
+}
+
+#[test]
+fn what_exceeds_a_binding_is_cut() {
+    let matmul = [
+        matmul::plain(Sizes::f32(700, 40, 32)),
+        matmul::plain(Sizes::f32(20, 600, 32)),
+        matmul::plain(Sizes { dtypes: [DType::F16, DType::Bf16, DType::F16], ..Sizes::f32(601, 201, 119) }),
+        matmul::unpatchify([2, 13, 17], [1, 2, 2], 4, 64, DType::F32),
+        patch_embedding::case(None, [4, 3, 24, 40], [1, 2, 2], 45, [DType::F32; 3]),
+    ];
+    // A frame of 61 KB, of which three never fit.
+    let wide = Conv::new([2, 24, 40, 16], 10, [3, 3, 3]);
+    let convs = [
+        wide,
+        wide.cached(),
+        Conv { residual: Some(DType::F32), activation: Activation::Silu, ..wide.cached() },
+        Conv {
+            dtypes: [DType::F16; 3],
+            residual: Some(DType::F16),
+            ..Conv::new([3, 24, 40, 16], 10, [3, 3, 3]).cached()
+        },
+        Conv::new([3, 24, 40, 16], 17, [1, 3, 3]),
+        Conv { upsample: true, ..Conv::new([2, 17, 23, 16], 9, [1, 3, 3]) },
+        Conv { split_frames: true, ..Conv::new([2, 21, 25, 20], 26, [3, 1, 1]) }.cached(),
+        // Small frames, of which some fit.
+        Conv::new([9, 11, 13, 16], 12, [3, 3, 3]).cached(),
+        Conv { stride: [2, 1, 1], front: Some(1), ..Conv::new([8, 11, 13, 16], 12, [3, 1, 1]) }.cached(),
+    ];
+    let cases: Vec<Case> = matmul.into_iter().chain(convs.map(causal_conv3d::case)).collect();
+    for adapter in run::adapters() {
+        for form in forms(&adapter.target) {
+            let narrow = Target { max_binding_bytes: 64 << 10, ..form };
+            for case in cases.iter().filter(|case| narrow.shader_f16 || !case.needs_f16()) {
+                let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{e}"));
+                let plan =
+                    Plan::new(&graph, &PlanTarget::Gpu(narrow.clone())).unwrap_or_else(|e| panic!("{e}"));
+                assert!(plan.launches() > 1, "{}: nothing is cut", case.name);
+            }
+            check(&adapter, &narrow, false, &cases);
+        }
+    }
+}
