@@ -37,6 +37,11 @@ impl Backend {
         std::iter::once(cpu).chain(adapters).map(Arc::new).collect()
     }
 
+    /// Whether it is the CPU.
+    pub fn is_cpu(&self) -> bool {
+        self.adapter.is_none()
+    }
+
     /// How a pipeline is told to use it.
     pub fn device(&self) -> DeviceChoice {
         self.adapter.map_or(DeviceChoice::Cpu, |index| DeviceChoice::Gpu(Some(index)))
@@ -45,7 +50,9 @@ impl Backend {
     /// Works with the executor, with runtime checks and guard bands; one caller at a time.
     pub fn with<T>(&self, work: impl FnOnce(&mut Executor) -> T) -> T {
         let mut executor = self.executor.lock().unwrap_or_else(PoisonError::into_inner);
-        work(executor.get_or_insert_with(|| self.adapter.map_or_else(run::cpu, |index| run::gpu(index, true))))
+        work(
+            executor.get_or_insert_with(|| self.adapter.map_or_else(run::cpu, |index| run::gpu(index, true))),
+        )
     }
 }
 

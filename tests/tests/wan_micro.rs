@@ -169,7 +169,8 @@ fn t5_buckets(bench: &Bench<'_>, _: &mut Executor) -> Outputs {
 
 fn layernorm_faint(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let checkpoint = bench.checkpoint("transformer")?;
-    let vector = |name: &str| checkpoint.tensor(&format!("blocks.0.norm2.{name}")).map(|t| Weight::vector(&t));
+    let vector =
+        |name: &str| checkpoint.tensor(&format!("blocks.0.norm2.{name}")).map(|t| Weight::vector(&t));
     let (weight, bias) = (vector("weight")?, vector("bias")?);
     let (shape, x) = bench.rows("x");
     let mut graph = Graph::new();
@@ -271,7 +272,8 @@ fn cross_attention(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
 
 fn rms_norm_channels(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let (shape, x) = bench.frames("x");
-    let norm = ChannelNorm::load(&bench.checkpoint("vae")?, "decoder.mid_block.resnets.0.norm1", shape[3], 3)?;
+    let norm =
+        ChannelNorm::load(&bench.checkpoint("vae")?, "decoder.mid_block.resnets.0.norm1", shape[3], 3)?;
     let mut zeroed = x.clone();
     zeroed[..shape[3]].fill(0.0);
     let mut graph = Graph::new();
@@ -348,7 +350,9 @@ fn dup_up3d(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let (shape, x) = bench.frames("x");
     let mut graph = Graph::new();
     let input = graph.input("x", &shape, DType::F32);
-    for (name, channels, time, first) in [("first", 4, 2, true), ("later", 4, 2, false), ("space_only", 2, 1, false)] {
+    for (name, channels, time, first) in
+        [("first", 4, 2, true), ("later", 4, 2, false), ("space_only", 2, 1, false)]
+    {
         let y = graph.dup_up(input, channels, time, 2, first)?;
         graph.output(name, y);
     }

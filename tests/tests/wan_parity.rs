@@ -1,5 +1,7 @@
 //! Whole Wan models against runs recorded from diffusers, stage by stage: on the CPU and on every adapter, in f32
 //! and in f16, with weights stored as f32, f16 and bf16. The comparison itself is shown to fail when it should.
+#![expect(clippy::print_stdout, reason = "the distances are the result")]
+
 use engine::{
     nn::Precision,
     pipeline::{DeviceChoice, TensorData},
