@@ -127,6 +127,24 @@ fn the_embedded_model_can_be_inspected() {
 }
 
 #[test]
+fn plans_are_printed_for_a_size_without_running_them() {
+    let here = Workspace::new();
+    let size = ["--width", "32", "--height", "48", "--frames", "6", "--device", "cpu"];
+    let run = here.run(&[&["inspect", "default", "--plan"], &size[..]].concat());
+    run.code(0);
+    assert!(run.stdout.contains("plan for 32x48, 5 frames, f32 on CPU"), "{run:?}");
+    for stage in
+        ["encode a prompt", "denoise a step          24", "decode a chunk", "working memory", "matmul"]
+    {
+        assert!(run.stdout.contains(stage), "{stage} is not in:\n{}", run.stdout);
+    }
+    assert!(run.stderr.contains("making 5 frames instead of 6"), "{run:?}");
+    let run = here.run(&["inspect", "default", "--plan", "--width", "50", "--device", "cpu"]);
+    run.code(1);
+    assert!(run.stdout.is_empty() && run.stderr.contains("--width is 50"), "{run:?}");
+}
+
+#[test]
 fn inspecting_something_else_says_what_it_takes() {
     let here = Workspace::new();
     fs::write(here.path("notes.txt"), "words").unwrap();
