@@ -263,7 +263,7 @@ pub trait Params: bytemuck::Pod {
 
 /// Declares a kernel's `Params`: `params! { struct SoftmaxParams { cols: u32, scale: f32 } }`.
 ///
-/// [`check_params`] compares it with naga's reflection of the kernel.
+/// `check_params` compares it with naga's reflection of the kernel.
 #[macro_export]
 macro_rules! params {
     ($(#[$meta:meta])* struct $name:ident { $($field:ident: $ty:ty),+ $(,)? }) => {
