@@ -112,7 +112,11 @@ impl Product<'_> {
         };
         let spread = if lanes == 1 { "spread_none" } else { "spread_subgroup" };
         let invocations = if lanes == 1 { LONE_LANES } else { lanes as usize };
-        let tile_m: u32 = if lanes == 1 || (self.rows <= 8 && lanes <= 8) { 8 } else { 32 };
+        let tile_m: u32 = match lanes {
+            1 => 4,
+            2..=8 if self.rows <= 8 => 8,
+            _ => 32,
+        };
         let tile_n: u32 = if self.cols() <= invocations { 1 } else { 4 };
         let variant = Variant::new()
             .constant("TILE_M", tile_m)
