@@ -65,7 +65,7 @@ pub(super) struct Tiled {
 
 /// Floating-point operations of one launch, at most: some 100 ms on a slow device, so that displays and watchdogs stay calm.
 const LAUNCH_FLOPS: u64 = 50_000_000_000;
-const SOFTWARE_LAUNCH_FLOPS: u64 = 2_000_000_000;
+const SOFTWARE_LAUNCH_FLOPS: u64 = 4_000_000_000;
 
 /// Invocations of a workgroup in software Vulkan without subgroups.
 const LONE_LANES: usize = 8;
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(tiles[0], 0..16_384);
         assert_eq!(tiles.iter().map(ExactSizeIterator::len).sum::<usize>(), 100_000);
         let software = Target { software: true, ..target };
-        assert_eq!(product(&x, &weight).row_tiles(&software, 4096)[0], 0..896);
+        assert_eq!(product(&x, &weight).row_tiles(&software, 4096)[0], 0..1792);
     }
 
     #[test]
