@@ -1,7 +1,4 @@
 //! One module per op, in alphabetical order.
-// Being written: causal_conv3d matmul patch_embedding (GEMM); attention (attention);
-// rms_norm layer_norm embedding timestep_embedding modulation denoise_step (small ops 1);
-// group_norm scale_channels conv_cache dup_up avg_down frame_patches to_rgb8 (small ops 2). See /tmp/kin/OPS.md for signatures.
 mod add;
 mod attention;
 mod avg_down;
