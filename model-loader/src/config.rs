@@ -1,5 +1,6 @@
 //! Typed configs of a model's components. What cannot be honoured is refused by name and value.
 
+mod cogvideox_vae;
 mod fields;
 mod generation;
 mod limits;
@@ -11,6 +12,7 @@ mod wan_vae;
 
 pub(crate) use fields::Fields;
 
+pub use cogvideox_vae::CogVideoXVaeConfig;
 pub use generation::GenerationConfig;
 pub use scheduler::{FlowMatchEulerConfig, SchedulerConfig, UniPcConfig};
 pub use tokenizer::TokenizerConfig;

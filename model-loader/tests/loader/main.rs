@@ -1,6 +1,7 @@
 //! Tests of the public interface on a whole small model, and on damaged copies of it.
 
 mod checkpoint;
+mod cogvideox_vae;
 mod config;
 mod corruption;
 mod folder;
