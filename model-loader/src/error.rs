@@ -200,15 +200,13 @@ pub enum LoadError {
         /// The type as the file spells it.
         dtype: String,
     },
-    /// The tokenizer's `tokenizer.json` is absent.
-    #[error("`{file}` is missing from the model folder `{location}`")]
+    /// The tokenizer is absent in both of its forms.
+    #[error("`{file}` (or `spiece.model` beside it) is missing from the model folder `{location}`")]
     MissingTokenizer {
-        /// The path inside the folder.
+        /// The path of the preferred form inside the folder.
         file: String,
         /// The model folder.
         location: String,
-        /// Whether there is a sentencepiece model that it can be made from.
-        has_sentencepiece: bool,
     },
     /// The tokenizer could not be built from its file.
     #[error("`{file}` is not a usable tokenizer: {reason}")]
@@ -281,12 +279,6 @@ impl LoadError {
             Self::MissingTensor { closest: None, .. } => "the weights may be of another model or layout",
             Self::WrongShape { .. } => "config.json and the weights are not of the same model",
             Self::UnsupportedDType { .. } => "convert the weights to bfloat16 or float16",
-            Self::MissingTokenizer { file, has_sentencepiece: true, .. } => {
-                return Some(format!(
-                    "the folder holds a sentencepiece model only; make the file with transformers: \
-                     `AutoTokenizer.from_pretrained(\"...\").save_pretrained(\"...\")` and put it at `{file}`"
-                ));
-            }
             Self::MissingTokenizer { .. } => {
                 "fetch the tokenizer's folder again from where the model came from"
             }

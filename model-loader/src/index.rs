@@ -13,23 +13,41 @@ const FILE: &str = "model_index.json";
 /// One pipeline that can be run: its class, and for each component the classes that can stand there.
 struct Pipeline {
     class: &'static str,
-    required: &'static [(&'static str, &'static [&'static str])],
+    required: &'static [Required],
     /// Components that some models have and that we cannot run: they must be absent.
     absent: &'static [(&'static str, &'static str)],
 }
 
-const PIPELINES: &[Pipeline] = &[Pipeline {
-    class: "WanPipeline",
-    required: &[
-        ("scheduler", &["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"]),
-        ("text_encoder", &["UMT5EncoderModel"]),
-        // Whatever the class, the tokens come from tokenizer.json.
-        ("tokenizer", &["T5Tokenizer", "T5TokenizerFast", "AutoTokenizer", "PreTrainedTokenizerFast"]),
-        ("transformer", &["WanTransformer3DModel"]),
-        ("vae", &["AutoencoderKLWan"]),
-    ],
-    absent: &[("transformer_2", "none; models of two experts are not supported")],
-}];
+/// The classes that a component of a pipeline may have, by its name.
+type Required = (&'static str, &'static [&'static str]);
+
+// Whatever the class, the tokens come from tokenizer.json or spiece.model.
+const TOKENIZER: Required =
+    ("tokenizer", &["T5Tokenizer", "T5TokenizerFast", "AutoTokenizer", "PreTrainedTokenizerFast"]);
+
+const COGVIDEOX: &[Required] = &[
+    ("scheduler", &["CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"]),
+    ("text_encoder", &["T5EncoderModel"]),
+    TOKENIZER,
+    ("transformer", &["CogVideoXTransformer3DModel"]),
+    ("vae", &["AutoencoderKLCogVideoX"]),
+];
+
+const PIPELINES: &[Pipeline] = &[
+    Pipeline {
+        class: "WanPipeline",
+        required: &[
+            ("scheduler", &["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"]),
+            ("text_encoder", &["UMT5EncoderModel"]),
+            TOKENIZER,
+            ("transformer", &["WanTransformer3DModel"]),
+            ("vae", &["AutoencoderKLWan"]),
+        ],
+        absent: &[("transformer_2", "none; models of two experts are not supported")],
+    },
+    Pipeline { class: "CogVideoXPipeline", required: COGVIDEOX, absent: &[] },
+    Pipeline { class: "CogVideoXImageToVideoPipeline", required: COGVIDEOX, absent: &[] },
+];
 
 /// Which library and class a component is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,21 @@
-//! Text to token ids, through the model's own `tokenizer.json`.
+//! Text to token ids, through the model's own `tokenizer.json` or, where there is none, its `spiece.model`.
 
+mod charsmap;
+mod sentencepiece;
+mod wire;
+
+use std::collections::BTreeMap;
 use std::fmt;
+
+use sentencepiece::Model;
 
 use crate::config::TokenizerConfig;
 use crate::{LoadError, ModelFolder, Result};
 
 const FOLDER: &str = "tokenizer";
+const JSON: &str = "tokenizer/tokenizer.json";
+const SENTENCEPIECE: &str = "tokenizer/spiece.model";
+const ADDED: &str = "tokenizer/added_tokens.json";
 
 /// The tokenizer of a T5-family text encoder.
 pub struct Tokenizer {
@@ -31,23 +41,24 @@ impl Tokenizer {
     /// The tokenizer in the folder `tokenizer`.
     ///
     /// # Errors
-    /// When its `tokenizer.json` is absent or damaged, or lacks the tokens that its config names.
+    /// When its file is absent or damaged, or lacks the tokens that its config names.
     pub fn open(folder: &ModelFolder) -> Result<Self> {
-        let file = format!("{FOLDER}/tokenizer.json");
-        let Some(json) = folder.read_optional(&file)? else {
-            let has_sentencepiece = folder.file_names(FOLDER).iter().any(|name| name.ends_with(".model"));
-            return Err(LoadError::MissingTokenizer { file, location: folder.location(), has_sentencepiece });
-        };
         let config = TokenizerConfig::load(folder, FOLDER)?;
-        let bad = |reason: String| LoadError::BadTokenizer { file: file.clone(), reason };
-        let mut inner = tokenizers::Tokenizer::from_bytes(&*json).map_err(|error| bad(error.to_string()))?;
+        let (file, mut inner) = if let Some(json) = folder.read_optional(JSON)? {
+            (JSON, tokenizers::Tokenizer::from_bytes(&*json).map_err(|error| bad(JSON, error.to_string()))?)
+        } else if let Some(model) = folder.read_optional(SENTENCEPIECE)? {
+            (SENTENCEPIECE, from_sentencepiece(folder, &model, &config)?)
+        } else {
+            return Err(LoadError::MissingTokenizer { file: JSON.to_owned(), location: folder.location() });
+        };
         // The file may carry settings of whoever saved it; cutting and padding are done here.
-        inner.with_truncation(None).map_err(|error| bad(error.to_string()))?;
+        inner.with_truncation(None).map_err(|error| bad(file, error.to_string()))?;
         inner.with_padding(None);
-        let id =
-            |token: &str| inner.token_to_id(token).ok_or_else(|| bad(format!("it has no token `{token}`")));
+        let id = |token: &str| {
+            inner.token_to_id(token).ok_or_else(|| bad(file, format!("it has no token `{token}`")))
+        };
         let (pad_id, eos_id) = (id(&config.pad_token)?, id(&config.eos_token)?);
-        Ok(Self { file, inner, model_max_length: config.model_max_length, pad_id, eos_id })
+        Ok(Self { file: file.to_owned(), inner, model_max_length: config.model_max_length, pad_id, eos_id })
     }
 
     /// The tokens of `text`, at most `max_length` of them (and at least one): the last is always the end of
@@ -107,6 +118,28 @@ impl Tokenizer {
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+fn bad(file: &str, reason: String) -> LoadError {
+    LoadError::BadTokenizer { file: file.to_owned(), reason }
+}
+
+/// `added_tokens.json` lists what stands behind the pieces; without it, these are the extra tokens of the config.
+fn from_sentencepiece(
+    folder: &ModelFolder,
+    bytes: &[u8],
+    config: &TokenizerConfig,
+) -> Result<tokenizers::Tokenizer> {
+    let model = Model::parse(bytes).map_err(|reason| bad(SENTENCEPIECE, reason))?;
+    let (file, added) = match folder.read_optional(ADDED)? {
+        Some(json) => {
+            let ids: BTreeMap<String, usize> = serde_json::from_slice(&json)
+                .map_err(|error| LoadError::BadJson { file: ADDED.to_owned(), reason: error.to_string() })?;
+            (ADDED, ids.into_iter().map(|(token, id)| (id, token)).collect())
+        }
+        None => (SENTENCEPIECE, model.extra_tokens(config.extra_ids)),
+    };
+    model.tokenizer(&added, &config.eos_token).map_err(|reason| bad(file, reason))
 }
 
 impl fmt::Debug for Tokenizer {

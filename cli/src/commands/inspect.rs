@@ -8,7 +8,7 @@ use crate::request::{Flags, Shape};
 use crate::{settings, ui};
 use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
 use model_loader::config::{
-    GenerationConfig, SchedulerConfig, TokenizerConfig, Umt5Config, WanTransformerConfig, WanVaeConfig,
+    GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig, WanTransformerConfig, WanVaeConfig,
 };
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
 use std::fmt::Write as _;
@@ -115,7 +115,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
 
     WanTransformerConfig::load(folder, "transformer").map_err(model::failure)?;
     WanVaeConfig::load(folder, "vae").map_err(model::failure)?;
-    Umt5Config::load(folder, "text_encoder").map_err(model::failure)?;
+    T5Config::load(folder, "text_encoder").map_err(model::failure)?;
     let mut rows = vec![["part", "class", "parameters", "tensors", "stored", "types"].map(str::to_owned)];
     for part in ["text_encoder", "transformer", "vae"] {
         let weights = Checkpoint::open(folder, part).map_err(model::failure)?;

@@ -15,7 +15,7 @@ use crate::{
 };
 use model_loader::{
     Checkpoint, ModelFolder, Tokenizer,
-    config::{SchedulerConfig, Umt5Config, WanTransformerConfig, WanVaeConfig},
+    config::{SchedulerConfig, T5Config, WanTransformerConfig, WanVaeConfig},
 };
 
 /// How a pipeline is opened.
@@ -38,7 +38,7 @@ pub struct VideoPipeline {
     pub(super) precision: Precision,
     pub(super) cancel: Cancel,
     pub(super) tokenizer: Tokenizer,
-    pub(super) text_config: Umt5Config,
+    pub(super) text_config: T5Config,
     pub(super) text_checkpoint: Checkpoint,
     pub(super) transformer_config: WanTransformerConfig,
     pub(super) transformer_checkpoint: Checkpoint,
@@ -76,7 +76,7 @@ impl VideoPipeline {
     pub async fn load(folder: &ModelFolder, options: LoadOptions) -> Result<Self, EngineError> {
         // The index refuses pipelines and components that are not supported, by name.
         folder.index()?;
-        let text_config = Umt5Config::load(folder, "text_encoder")?;
+        let text_config = T5Config::load(folder, "text_encoder")?;
         let transformer_config = WanTransformerConfig::load(folder, "transformer")?;
         let vae_config = WanVaeConfig::load(folder, "vae")?;
         check_widths(&text_config, &transformer_config, &vae_config)?;
@@ -185,7 +185,7 @@ impl VideoPipeline {
 
 /// The components have to fit each other.
 fn check_widths(
-    text: &Umt5Config,
+    text: &T5Config,
     transformer: &WanTransformerConfig,
     vae: &WanVaeConfig,
 ) -> Result<(), EngineError> {

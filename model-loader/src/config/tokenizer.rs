@@ -1,11 +1,11 @@
-//! `tokenizer/tokenizer_config.json`: of its many keys, those that `tokenizer.json` does not repeat.
+//! `tokenizer/tokenizer_config.json`: of its many keys, those that the tokenizer's own file does not repeat.
 
 use serde_json::Value;
 
 use crate::config::{Fields, limits};
 use crate::{ModelFolder, Result};
 
-/// What a tokenizer's config adds to its `tokenizer.json`.
+/// What a tokenizer's config adds to its `tokenizer.json` or `spiece.model`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerConfig {
     /// The most tokens that the model takes; `None` when the file sets no practical limit.
@@ -14,11 +14,18 @@ pub struct TokenizerConfig {
     pub pad_token: String,
     /// The token that ends a text.
     pub eos_token: String,
+    /// How many tokens `<extra_id_0>`, ... a sentencepiece model gets behind its pieces.
+    pub extra_ids: usize,
 }
 
 impl Default for TokenizerConfig {
     fn default() -> Self {
-        Self { model_max_length: None, pad_token: "<pad>".to_owned(), eos_token: "</s>".to_owned() }
+        Self {
+            model_max_length: None,
+            pad_token: "<pad>".to_owned(),
+            eos_token: "</s>".to_owned(),
+            extra_ids: 100,
+        }
     }
 }
 
@@ -40,10 +47,15 @@ impl TokenizerConfig {
     pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
         let mut fields = Fields::parse(file, json)?;
         let default = Self::default();
+        let extra_ids = fields.or("extra_ids", default.extra_ids)?;
+        if extra_ids > limits::COUNT {
+            return Err(fields.bad("extra_ids", &extra_ids.into(), &format!("0 to {}", limits::COUNT)));
+        }
         Ok(Self {
             model_max_length: take_length(&mut fields)?,
             pad_token: take_token(&mut fields, "pad_token", default.pad_token)?,
             eos_token: take_token(&mut fields, "eos_token", default.eos_token)?,
+            extra_ids,
         })
     }
 }

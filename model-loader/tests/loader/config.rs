@@ -1,7 +1,7 @@
 //! Configs: published ones are read, defaults are the library's, what cannot be honoured is refused by name.
 
 use kinora_model_loader::config::{
-    GenerationConfig, SchedulerConfig, TokenizerConfig, Umt5Config, WanTransformerConfig, WanVaeConfig,
+    GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig, WanTransformerConfig, WanVaeConfig,
 };
 use kinora_model_loader::{LoadError, ModelFolder};
 use proptest::prelude::*;
@@ -50,7 +50,7 @@ fn the_small_model_is_read() {
     assert_eq!(vae.latents_std[5], 1.7481);
     assert_eq!((vae.scale_factor_temporal, vae.scale_factor_spatial, vae.patch_size), (4, 8, None));
 
-    let text = Umt5Config::load(&folder, "text_encoder").unwrap();
+    let text = T5Config::load(&folder, "text_encoder").unwrap();
     assert_eq!((text.vocab_size, text.d_model, text.d_kv, text.d_ff), (960, 32, 8, 72));
     assert_eq!((text.num_layers, text.num_heads, text.inner_dim()), (3, 4, 32));
     assert_eq!((text.relative_attention_num_buckets, text.relative_attention_max_distance), (32, 128));
@@ -77,8 +77,15 @@ fn absent_keys_have_the_defaults_of_the_libraries() {
     assert_eq!((vae.base_dim, vae.z_dim, &*vae.dim_mult), (96, 16, &[1, 2, 4, 4][..]));
     assert_eq!((vae.latents_mean[15], vae.latents_std[0]), (-0.2921, 2.8184));
 
-    let text = Umt5Config::from_json("f.json", b"{}").unwrap();
+    let text = T5Config::from_json("f.json", br#"{"model_type": "umt5"}"#).unwrap();
     assert_eq!((text.vocab_size, text.d_model, text.num_layers, text.num_heads), (250_112, 512, 8, 6));
+    let json = br#"{"model_type": "t5", "feed_forward_proj": "gated-gelu"}"#;
+    let text = T5Config::from_json("f.json", json).unwrap();
+    assert_eq!((text.vocab_size, text.d_ff, text.num_layers, text.num_heads), (32_128, 2048, 6, 8));
+    // T5's own default is not the gated layer of T5 v1.1.
+    let first = br#"{"model_type": "t5"}"#;
+    refused(T5Config::from_json("f.json", first), &["`feed_forward_proj`", "relu", "gated-gelu"]);
+    refused(T5Config::from_json("f.json", b"{}"), &["`model_type`"]);
 
     let euler = SchedulerConfig::from_json("f.json", json!({"_class_name": EULER}).to_string().as_bytes());
     assert_eq!((euler.as_ref().unwrap().flow_shift(), euler.unwrap().num_train_timesteps()), (1.0, 1000));
@@ -99,8 +106,8 @@ fn the_published_text_encoder_config_is_read() {
         "relative_attention_max_distance": 128, "relative_attention_num_buckets": 32,
         "scalable_attention": true, "tie_word_embeddings": false, "tokenizer_class": "T5Tokenizer",
         "torch_dtype": "bfloat16", "transformers_version": "4.45.2", "use_cache": true, "vocab_size": 256384}"#;
-    let text = Umt5Config::from_json("f.json", json).unwrap();
-    assert_eq!((text.vocab_size, text.inner_dim()), (256_384, 4096));
+    let text = T5Config::from_json("f.json", json).unwrap();
+    assert_eq!((text.vocab_size, text.inner_dim(), text.shared_position_bias), (256_384, 4096, false));
 }
 
 #[test]
@@ -207,9 +214,9 @@ fn autoencoders_that_cannot_be_run_are_refused() {
 fn text_encoders_that_cannot_be_run_are_refused() {
     all_refused(
         "text_encoder/config.json",
-        |json| Umt5Config::from_json("f.json", json),
+        |json| T5Config::from_json("f.json", json),
         &[
-            ("model_type", json!("t5"), &["\"t5\"", "umt5"]),
+            ("model_type", json!("mt5"), &["\"mt5\"", "t5, umt5"]),
             ("feed_forward_proj", json!("relu"), &["\"relu\"", "gated-gelu"]),
             ("dense_act_fn", json!("gelu"), &["\"gelu\"", "gelu_new"]),
             ("is_gated_act", json!(false), &["false"]),
@@ -222,8 +229,8 @@ fn text_encoders_that_cannot_be_run_are_refused() {
             ("quantization_config", json!({"quant_method": "fp8"}), &["unknown"]),
         ],
     );
-    let wide = json!({"num_heads": 4096, "d_kv": 4096}).to_string();
-    refused(Umt5Config::from_json("f.json", wide.as_bytes()), &["`num_heads`", "4096"]);
+    let wide = json!({"model_type": "umt5", "num_heads": 4096, "d_kv": 4096}).to_string();
+    refused(T5Config::from_json("f.json", wide.as_bytes()), &["`num_heads`", "4096"]);
 }
 
 #[test]
@@ -327,7 +334,7 @@ fn damaged_configs_are_refused() {
     let parsers: [(&str, Parser); 4] = [
         ("transformer/config.json", |json| WanTransformerConfig::from_json("f.json", json).map(drop)),
         ("vae/config.json", |json| WanVaeConfig::from_json("f.json", json).map(drop)),
-        ("text_encoder/config.json", |json| Umt5Config::from_json("f.json", json).map(drop)),
+        ("text_encoder/config.json", |json| T5Config::from_json("f.json", json).map(drop)),
         ("scheduler/scheduler_config.json", |json| SchedulerConfig::from_json("f.json", json).map(drop)),
     ];
     for (fixture, parse) in parsers {
@@ -368,7 +375,7 @@ proptest! {
             let json = json.to_string();
             let _ = WanTransformerConfig::from_json("f.json", json.as_bytes());
             let _ = WanVaeConfig::from_json("f.json", json.as_bytes());
-            let _ = Umt5Config::from_json("f.json", json.as_bytes());
+            let _ = T5Config::from_json("f.json", json.as_bytes());
             let _ = SchedulerConfig::from_json("f.json", json.as_bytes());
             let _ = TokenizerConfig::from_json("f.json", json.as_bytes());
         }

@@ -1,6 +1,7 @@
 //! Tests of the public interface on a whole small model, and on damaged copies of it.
 
 mod checkpoint;
+mod cogvideox;
 mod cogvideox_vae;
 mod config;
 mod corruption;
@@ -15,15 +16,26 @@ use kinora_model_loader::{LoadError, ModelFolder};
 /// A small Wan model with random weights, as diffusers saves it.
 const WAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/wan");
 
-/// The files of the small model, to be changed and opened.
+/// Small CogVideoX models of the kinds 2B, 5B and 1.5; the first holds its tokenizer in both forms.
+const COGVIDEOX: [&str; 3] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/cogvideox"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/cogvideox-5b"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/cogvideox-1.5"),
+];
+
+/// The files of a small model, to be changed and opened.
 struct Copy(BTreeMap<String, Vec<u8>>);
 
 impl Copy {
     fn wan() -> Self {
+        Self::of(WAN)
+    }
+
+    fn of(model: &str) -> Self {
         let mut files = BTreeMap::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(format!("{WAN}/{folder}")).unwrap() {
+            for entry in std::fs::read_dir(format!("{model}/{folder}")).unwrap() {
                 let entry = entry.unwrap();
                 let path = format!("{folder}{}", entry.file_name().to_str().unwrap());
                 if entry.path().is_dir() {

@@ -1,18 +1,18 @@
-//! Token ids are those of transformers, cut and padded as Wan does it.
+//! Token ids are those of transformers, from both forms of a tokenizer, cut and padded as the pipelines do it.
 
 use kinora_model_loader::{ModelFolder, Tokenizer};
+use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::{Copy, WAN, refused};
+use crate::{COGVIDEOX, Copy, WAN, refused};
 
 fn ids(value: &Value) -> Vec<i64> {
     value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
 }
 
-#[test]
-fn golden_texts_give_golden_ids() {
-    let folder = ModelFolder::open(WAN).unwrap();
-    let tokenizer = Tokenizer::open(&folder).unwrap();
+#[track_caller]
+fn gives_golden_ids(folder: &ModelFolder) {
+    let tokenizer = Tokenizer::open(folder).unwrap();
     let golden: Value = serde_json::from_slice(&folder.read("golden.json").unwrap()).unwrap();
     let cases = golden["tokenizer_cases"].as_array().unwrap();
     assert!(cases.len() >= 10);
@@ -26,6 +26,91 @@ fn golden_texts_give_golden_ids() {
             assert_eq!(mask, ids(&case["attention_mask"]), "{text:?}");
         }
         assert_eq!(encoding.truncated, encoding.tokens_total > encoding.ids.len(), "{text:?}");
+    }
+}
+
+#[test]
+fn golden_texts_give_golden_ids() {
+    for model in [&[WAN][..], &COGVIDEOX].concat() {
+        gives_golden_ids(&ModelFolder::open(model).unwrap());
+    }
+}
+
+const JSON: &str = "tokenizer/tokenizer.json";
+const SPIECE: &str = "tokenizer/spiece.model";
+const ADDED: &str = "tokenizer/added_tokens.json";
+
+#[test]
+fn a_sentencepiece_model_alone_gives_the_same_ids() {
+    for model in [WAN, COGVIDEOX[0]] {
+        let copy = || Copy::of(model).without(JSON);
+        gives_golden_ids(&copy().open());
+        gives_golden_ids(&copy().without(ADDED).open());
+        let (one, other) = (Copy::of(model).open(), copy().open());
+        let (one, other) = (Tokenizer::open(&one).unwrap(), Tokenizer::open(&other).unwrap());
+        assert_eq!((one.vocab_size(), one.pad_id()), (other.vocab_size(), other.pad_id()));
+        for text in [
+            "ends in </s>",
+            "</s></s>",
+            "<unk> and <pad>",
+            "<extra_id_7><extra_id_8> x",
+            "\u{FB01}\u{301} \u{1F468}\u{200D}\u{1F469}",
+            "e\u{301}\u{327} \u{AC00}\u{11A8} \u{3000}\u{2581}x",
+            "<0x41> \u{0}\u{7F}\u{FEFF}",
+        ] {
+            assert_eq!(one.encode(text, 512).unwrap(), other.encode(text, 512).unwrap(), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn damaged_sentencepiece_models_are_refused_by_name() {
+    let with = |bytes: &[u8]| Copy::of(COGVIDEOX[0]).without(JSON).with(SPIECE, bytes).open();
+    let whole = Copy::of(COGVIDEOX[0]).0[SPIECE].clone();
+    for cut in [0, 1, 2, 100, 5_000, whole.len() / 2, whole.len() - 1] {
+        refused(Tokenizer::open(&with(&whole[..cut])), &[SPIECE]);
+    }
+    for bytes in [
+        &b"version https://git-lfs.github.com/spec/v1"[..],
+        b"{}",
+        &[0xFF; 64],
+        &[0; 64],
+        b"\x0A\x02\x0A\x00",
+    ] {
+        refused(Tokenizer::open(&with(bytes)), &[SPIECE]);
+    }
+    let eos = Copy::of(COGVIDEOX[0]).without(JSON).without(ADDED);
+    let eos = eos.with("tokenizer/tokenizer_config.json", r#"{"eos_token": "<end>"}"#).open();
+    refused(Tokenizer::open(&eos), &[SPIECE, "<end>"]);
+}
+
+#[test]
+fn added_tokens_must_follow_the_pieces() {
+    let with = |json: &str| Copy::of(COGVIDEOX[0]).without(JSON).with(ADDED, json).open();
+    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": 400}"#)), &[ADDED, "<extra_id_0>", "400", "347"]);
+    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": 5}"#)), &[ADDED, "<extra_id_0>"]);
+    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": -1}"#)), &[ADDED]);
+    refused(Tokenizer::open(&with("[")), &[ADDED]);
+    assert_eq!(Tokenizer::open(&with(r#"{"<one>": 347, "</s>": 1}"#)).unwrap().vocab_size(), 348);
+}
+
+proptest! {
+    /// A changed model file is refused or used; no text leads outside of its tables.
+    #[test]
+    fn no_sentencepiece_model_panics(
+        places in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..40),
+        text in "\\PC{0,40}",
+    ) {
+        let mut copy = Copy::of(COGVIDEOX[0]).without(JSON);
+        let bytes = copy.0.get_mut(SPIECE).unwrap();
+        for (place, value) in places {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Ok(tokenizer) = Tokenizer::open(&copy.open()) {
+            let _ = tokenizer.encode(&text, 512);
+            let _ = tokenizer.encode("\u{FB01}\u{BD} caf\u{E9}", 512);
+        }
     }
 }
 
@@ -91,11 +176,9 @@ fn without_its_config_a_tokenizer_has_no_limit() {
 
 #[test]
 fn damaged_tokenizers_are_refused_by_name() {
-    const FILE: &str = "tokenizer/tokenizer.json";
-    let absent = refused(Tokenizer::open(&Copy::wan().without(FILE).open()), &[FILE, "copy"]);
-    assert!(absent.hint().unwrap().contains("sentencepiece"), "{:?}", absent.hint());
-    let gone = Copy::wan().without(FILE).without("tokenizer/spiece.model").open();
-    refused(Tokenizer::open(&gone), &[FILE]);
+    const FILE: &str = JSON;
+    let gone = Copy::wan().without(FILE).without(SPIECE).open();
+    refused(Tokenizer::open(&gone), &[FILE, "spiece.model", "copy"]);
 
     let whole = Copy::wan().0[FILE].clone();
     for cut in [0, 1, 100, whole.len() / 2, whole.len() - 1] {

@@ -7,12 +7,12 @@ use crate::{
     tensor::{DType, TensorId},
     weight::Weight,
 };
-use model_loader::{Checkpoint, HostTensor, LoadError, config::Umt5Config};
+use model_loader::{Checkpoint, HostTensor, LoadError, config::T5Config};
 
 /// The encoder. Activations are always f32: the T5 family overflows f16.
 #[derive(Debug)]
 pub struct TextEncoder {
-    config: Umt5Config,
+    config: T5Config,
     embedding: HostTensor,
     blocks: Vec<Block>,
     final_norm: Weight,
@@ -35,7 +35,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// If a tensor is missing or does not fit the config.
-    pub fn load(checkpoint: &Checkpoint, config: &Umt5Config) -> Result<Self, LoadError> {
+    pub fn load(checkpoint: &Checkpoint, config: &T5Config) -> Result<Self, LoadError> {
         let table = [config.vocab_size, config.d_model];
         let shared = ["shared.weight", "encoder.embed_tokens.weight"];
         let name = shared.into_iter().find(|n| checkpoint.contains(n)).unwrap_or(shared[0]);
@@ -112,7 +112,7 @@ impl TextEncoder {
 }
 
 impl Block {
-    fn load(checkpoint: &Checkpoint, config: &Umt5Config, index: usize) -> Result<Self, LoadError> {
+    fn load(checkpoint: &Checkpoint, config: &T5Config, index: usize) -> Result<Self, LoadError> {
         let inner = config.num_heads * config.d_kv;
         let (attention, dense) = (
             format!("encoder.block.{index}.layer.0.SelfAttention"),
@@ -146,7 +146,7 @@ impl Block {
     fn forward(
         &self,
         graph: &mut Graph,
-        config: &Umt5Config,
+        config: &T5Config,
         buckets: &Weight,
         x: TensorId,
     ) -> Result<TensorId, OpError> {

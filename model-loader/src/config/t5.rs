@@ -1,11 +1,11 @@
-//! `text_encoder/config.json` of UMT5.
+//! `text_encoder/config.json` of the T5 family: T5 v1.1 and UMT5.
 
 use crate::config::{Fields, limits};
 use crate::{ModelFolder, Result};
 
-/// The numbers of a `UMT5EncoderModel`. Absent keys have the defaults of transformers.
+/// The numbers of a `T5EncoderModel` or `UMT5EncoderModel`. Absent keys have the defaults of transformers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Umt5Config {
+pub struct T5Config {
     /// Rows of the embedding table; may be more than the tokenizer has tokens.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -22,6 +22,8 @@ pub struct Umt5Config {
     pub relative_attention_num_buckets: usize,
     /// The distance from which on all share the last bucket.
     pub relative_attention_max_distance: usize,
+    /// Whether the first block's table of position biases serves all (T5), or every block has its own (UMT5).
+    pub shared_position_bias: bool,
     /// Epsilon of the norms.
     pub layer_norm_epsilon: f32,
     /// Kind of feed-forward layer: always `gated-gelu`.
@@ -32,6 +34,15 @@ pub struct Umt5Config {
     pub eos_token_id: usize,
     /// The token that fills a sequence up.
     pub pad_token_id: usize,
+}
+
+/// What the two kinds have where a config is silent, as far as it differs.
+struct Defaults {
+    vocab_size: usize,
+    d_ff: usize,
+    num_layers: usize,
+    num_heads: usize,
+    feed_forward: &'static str,
 }
 
 /// Keys that say nothing about the encoder's numbers: training, the absent decoder, generation, bookkeeping.
@@ -67,6 +78,7 @@ const HARMLESS: &[&str] = &[
     "repetition_penalty",
     "return_dict",
     "scalable_attention",
+    "scale_decoder_outputs",
     "task_specific_params",
     "temperature",
     "tie_encoder_decoder",
@@ -81,7 +93,7 @@ const HARMLESS: &[&str] = &[
     "use_cache",
 ];
 
-impl Umt5Config {
+impl T5Config {
     /// Reads and checks `component/config.json`.
     ///
     /// # Errors
@@ -93,7 +105,7 @@ impl Umt5Config {
     /// Checks the config in `json`; messages call it `file`.
     ///
     /// # Errors
-    /// As [`Umt5Config::load`].
+    /// As [`T5Config::load`].
     pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
         Self::take(Fields::parse(file, json)?)
     }
@@ -105,18 +117,31 @@ impl Umt5Config {
     }
 
     fn take(mut fields: Fields) -> Result<Self> {
-        fields.only("model_type", "umt5", "umt5")?;
-        fields.only("feed_forward_proj", "gated-gelu", "gated-gelu")?;
+        let kind: String = fields.required("model_type")?;
+        let defaults = match &*kind {
+            "t5" => {
+                Defaults { vocab_size: 32_128, d_ff: 2048, num_layers: 6, num_heads: 8, feed_forward: "relu" }
+            }
+            "umt5" => Defaults {
+                vocab_size: 250_112,
+                d_ff: 1024,
+                num_layers: 8,
+                num_heads: 6,
+                feed_forward: "gated-gelu",
+            },
+            _ => return Err(fields.unsupported("model_type", kind, "t5, umt5")),
+        };
+        fields.only("feed_forward_proj", defaults.feed_forward, "gated-gelu")?;
         fields.only("dense_act_fn", "gelu_new", "gelu_new")?;
         fields.only("is_gated_act", true, true)?;
         fields.only("is_decoder", false, false)?;
         let config = Self {
-            vocab_size: fields.size_or("vocab_size", 250_112, limits::LENGTH)?,
+            vocab_size: fields.size_or("vocab_size", defaults.vocab_size, limits::LENGTH)?,
             d_model: fields.size_or("d_model", 512, limits::WIDTH)?,
             d_kv: fields.size_or("d_kv", 64, limits::COUNT)?,
-            d_ff: fields.size_or("d_ff", 1024, limits::WIDTH)?,
-            num_layers: fields.size_or("num_layers", 8, limits::COUNT)?,
-            num_heads: fields.size_or("num_heads", 6, limits::COUNT)?,
+            d_ff: fields.size_or("d_ff", defaults.d_ff, limits::WIDTH)?,
+            num_layers: fields.size_or("num_layers", defaults.num_layers, limits::COUNT)?,
+            num_heads: fields.size_or("num_heads", defaults.num_heads, limits::COUNT)?,
             relative_attention_num_buckets: fields.size_or(
                 "relative_attention_num_buckets",
                 32,
@@ -127,6 +152,7 @@ impl Umt5Config {
                 128,
                 limits::LENGTH,
             )?,
+            shared_position_bias: kind == "t5",
             layer_norm_epsilon: fields.epsilon_or("layer_norm_epsilon", 1e-6)?,
             feed_forward_proj: "gated-gelu".to_owned(),
             dense_act_fn: "gelu_new".to_owned(),
