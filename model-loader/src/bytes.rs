@@ -51,6 +51,22 @@ impl Bytes {
         self.get(range.clone()).unwrap_or_else(|| panic!("range {range:?} is outside of {len} bytes"))
     }
 
+    /// Tells the system that these bytes are not needed for a while: pages of a mapped file leave this process's memory
+    /// and are read again, from the system's cache, at the next access. Nothing happens to other bytes.
+    pub fn release_pages(&self) {
+        #[cfg(unix)]
+        if let Owner::Mapped(map) = &self.owner
+            && !self.range.is_empty()
+        {
+            // SAFETY: the map is read-only, so no page holds anything that the file does not.
+            let advised = unsafe {
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.len())
+            };
+            // It is advice: a system that refuses it keeps the pages.
+            drop(advised);
+        }
+    }
+
     /// Whether the bytes are a file's pages, which the system may drop and read again.
     #[must_use]
     pub const fn is_mapped(&self) -> bool {
@@ -122,6 +138,22 @@ mod tests {
         let reversed = 3..2;
         assert!(middle.get(reversed).is_none());
         assert!(middle.get(0..usize::MAX).is_none());
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn released_pages_come_back() {
+        use std::io::Write;
+        let mut file = tempfile::tempfile().unwrap();
+        let content: Vec<u8> = (0..100_000_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
+        file.write_all(&content).unwrap();
+        // SAFETY: nobody else has the file.
+        let bytes = Bytes::from_map(unsafe { memmap2::Mmap::map(&file).unwrap() });
+        for range in [0..100_000, 5..9, 4096..8192, 7000..7000] {
+            bytes.slice(range.clone()).release_pages();
+            assert_eq!(&bytes[range.clone()], &content[range]);
+        }
+        Bytes::from_static(b"abc").release_pages();
     }
 
     #[test]

@@ -33,10 +33,11 @@ impl Residents {
                     usage: STORAGE,
                     mapped_at_creation: false,
                 });
-                write_in_pieces(gpu, &buffer, bytes);
+                write_in_pieces(gpu, &buffer, &bytes);
                 buffer
             })
             .await?;
+        weight.release_pages();
         self.weights.insert(weight.id(), (weight.downgrade(), buffer.clone()));
         Ok(buffer)
     }

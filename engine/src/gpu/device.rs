@@ -69,6 +69,16 @@ impl Gpu {
         adapters.iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
     }
 
+    /// Whether it is worth asking the drivers for a GPU that is no software.
+    ///
+    /// On Linux every GPU has a device node. Without one only software Vulkan could answer, and asking costs: its driver
+    /// loads a compiler of tens of megabytes that stays in memory.
+    pub fn may_exist() -> bool {
+        const NODES: [&str; 6] =
+            ["/dev/dri", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kgsl-3d0", "/dev/mali0"];
+        !cfg!(target_os = "linux") || NODES.iter().any(|node| std::path::Path::new(node).exists())
+    }
+
     /// Opens the adapter at `index` of [`Gpu::adapters`].
     ///
     /// # Errors

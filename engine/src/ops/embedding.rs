@@ -99,11 +99,11 @@ impl Op for Embedding {
         let dense = if stored.is_none() { io.input(1) } else { &[] };
         io.output.par_chunks_mut(cols).zip(ids).for_each(|(out, id)| {
             let id = (*id as usize).min(vocabulary - 1);
-            match stored {
+            match &stored {
                 // Only the rows that are asked for are widened: tables are the largest weights of all.
                 Some((bytes, dtype)) => {
                     let row_bytes = cols * dtype.size();
-                    widen(dtype, &bytes[id * row_bytes..][..row_bytes], out);
+                    widen(*dtype, &bytes[id * row_bytes..][..row_bytes], out);
                 }
                 None => out.copy_from_slice(&dense[id * cols..][..cols]),
             }

@@ -31,6 +31,7 @@ pub async fn open_executor(
     let index = match choice {
         DeviceChoice::Cpu => None,
         DeviceChoice::Gpu(index) => Some(index.unwrap_or(0)),
+        DeviceChoice::Auto if !Gpu::may_exist() => None,
         DeviceChoice::Auto => {
             let adapters = Gpu::adapters().await;
             let usable = |kind| kind != AdapterKind::Software;
