@@ -1,6 +1,7 @@
 //! Which model: a folder, or the one inside this program.
 
 use crate::error::{Failure, Result};
+use engine::pipeline::ModelFacts;
 use model_loader::{LoadError, ModelFolder};
 use std::path::Path;
 
@@ -20,6 +21,11 @@ pub(crate) fn open(path: Option<&Path>) -> Result<ModelFolder> {
         Some(path) if path == Path::new(DEFAULT_NAME) && !path.exists() => Ok(embedded()),
         Some(path) => ModelFolder::open(path).map_err(failure),
     }
+}
+
+/// What the model publishes about itself.
+pub(crate) fn facts(folder: &ModelFolder) -> Result<ModelFacts> {
+    ModelFacts::read(folder).map_err(|error| Failure::from(&error))
 }
 
 /// A loading error in this program's terms: the files are the user's.

@@ -8,19 +8,11 @@ use crate::output::{Target, check_folder};
 use crate::sizes;
 use crate::tensors::initial_latents;
 use engine::diffusion::{NoiseSource, SchedulerKind};
-use engine::pipeline::GenerationSettings;
+use engine::pipeline::{GenerationSettings, ModelFacts};
 use model_loader::ModelFolder;
 use model_loader::config::GenerationConfig;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-
-/// The settings that a model was made for, where its folder does not say: those published for Wan 2.1 1.3B.
-const WIDTH: u32 = 832;
-const HEIGHT: u32 = 480;
-const FRAMES: u32 = 81;
-const FPS: f64 = 16.0;
-const STEPS: u32 = 50;
-const GUIDANCE: f64 = 5.0;
 
 /// A video to be made.
 #[derive(Debug)]
@@ -65,16 +57,23 @@ pub(crate) struct Flags {
 
 impl Shape {
     /// The flags over the model's settings over the published ones, and a notice if frames were rounded.
-    pub(crate) fn new(flags: &Flags, model: &GenerationConfig) -> Result<(Self, Option<String>)> {
-        let width = flags.width.unwrap_or_else(|| whole(model.width, WIDTH));
-        let height = flags.height.unwrap_or_else(|| whole(model.height, HEIGHT));
-        let (frames, notice) =
-            sizes::frames(flags.frames.unwrap_or_else(|| whole(model.num_frames, FRAMES)))?;
+    pub(crate) fn new(
+        flags: &Flags,
+        model: &GenerationConfig,
+        facts: &ModelFacts,
+    ) -> Result<(Self, Option<String>)> {
+        let published = &facts.published;
+        let width = flags.width.unwrap_or_else(|| whole(model.width, published.width));
+        let height = flags.height.unwrap_or_else(|| whole(model.height, published.height));
+        let (frames, notice) = sizes::frames(
+            flags.frames.unwrap_or_else(|| whole(model.num_frames, published.num_frames)),
+            facts.frame_step,
+        )?;
         let shape = Self {
-            width: sizes::side("width", width)?,
-            height: sizes::side("height", height)?,
+            width: sizes::side("width", width, facts.side_step)?,
+            height: sizes::side("height", height, facts.side_step)?,
             frames,
-            fps: sizes::fps(flags.fps.or(model.fps).unwrap_or(FPS))?,
+            fps: sizes::fps(flags.fps.or(model.fps).unwrap_or(published.fps))?,
         };
         Ok((shape, notice))
     }
@@ -95,9 +94,12 @@ impl Request {
         let folder = model::open(args.model.as_deref())?;
         let model = GenerationConfig::load(&folder).map_err(model::failure)?;
         let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: args.fps };
-        let (shape, notice) = Shape::new(&flags, &model)?;
-        let steps = args.steps.unwrap_or_else(|| whole(model.num_inference_steps, STEPS));
-        let guidance = args.guidance.or(model.guidance_scale).unwrap_or(GUIDANCE);
+        let facts = model::facts(&folder)?;
+        let (shape, notice) = Shape::new(&flags, &model, &facts)?;
+        let steps = args
+            .steps
+            .unwrap_or_else(|| whole(model.num_inference_steps, facts.published.num_inference_steps));
+        let guidance = args.guidance.or(model.guidance_scale).unwrap_or(facts.published.guidance_scale);
         let settings = GenerationSettings {
             prompt: args.prompt.clone(),
             negative_prompt: args.negative.clone().or(model.negative_prompt).unwrap_or_default(),
@@ -128,8 +130,8 @@ impl From<SchedulerArg> for SchedulerKind {
 }
 
 /// A setting of the model's, or the published one. A number too large for 32 bits is too large for any check.
-fn whole(setting: Option<usize>, published: u32) -> u32 {
-    setting.map_or(published, |number| u32::try_from(number).unwrap_or(u32::MAX))
+fn whole(setting: Option<usize>, published: usize) -> u32 {
+    u32::try_from(setting.unwrap_or(published)).unwrap_or(u32::MAX)
 }
 
 /// A number nobody chose, short enough to type again.
@@ -182,8 +184,8 @@ mod tests {
 
     #[test]
     fn a_folder_without_settings_gets_the_published_ones() {
-        let folder = tempfile::tempdir().unwrap();
-        let request = request(&["x", "--model", folder.path().to_str().unwrap()]).unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/wan");
+        let request = request(&["x", "--model", folder]).unwrap();
         assert_eq!(request.shape, Shape { width: 832, height: 480, frames: 81, fps: 16.0 });
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (50, 5.0));
     }

@@ -4,6 +4,8 @@ mod denoise;
 mod device;
 mod encode_text;
 mod error;
+mod family;
+mod latents;
 mod load;
 mod observer;
 mod plans;
@@ -12,6 +14,7 @@ mod taps;
 
 pub use device::{DeviceChoice, open_executor};
 pub use error::EngineError;
+pub use family::ModelFacts;
 pub use load::{LoadOptions, VideoPipeline};
 pub use observer::{Event, Observer, Report, StageTime, TensorData};
 pub use plans::StagePlan;

@@ -5,7 +5,10 @@
 use engine::{
     DType, State, TensorDesc,
     executor::Executor,
-    models::wan::{DecoderChunk, WanVaeDecoder, WanVaeEncoder},
+    models::{
+        DecoderChunk,
+        wan::{WanVaeDecoder, WanVaeEncoder},
+    },
     nn::Precision,
     pipeline::TensorData,
     run::RunInput,

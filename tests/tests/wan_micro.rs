@@ -3,7 +3,10 @@
 use engine::{
     DType, Graph, State, TensorDesc, TensorId, Weight,
     executor::Executor,
-    models::wan::{RopeTables, relative_buckets},
+    models::{
+        RopeTables,
+        wan::{relative_buckets, rope_tables},
+    },
     nn::{CausalConv, ChannelNorm, Linear},
     ops::{
         Activation, AttentionInputs, Conv3dOptions, LayerNormOptions, MatmulOptions, RmsNormOptions, Rope,
@@ -220,7 +223,7 @@ fn self_attention_rope(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let out = Linear::load(&checkpoint, &name("to_out.0"), &[DIM, DIM])?;
     let norm = |which: &str| checkpoint.tensor(&name(which)).map(|t| Weight::vector(&t));
     let (norm_q, norm_k) = (norm("norm_q.weight")?, norm("norm_k.weight")?);
-    let RopeTables { cos, sin } = RopeTables::new(HEAD_DIM, [2, 2, 3]);
+    let RopeTables { cos, sin, .. } = rope_tables(HEAD_DIM, [2, 2, 3]);
     let (shape, x) = bench.rows("x");
 
     let mut graph = Graph::new();

@@ -7,9 +7,7 @@ use crate::model::{self, DEFAULT_NAME};
 use crate::request::{Flags, Shape};
 use crate::{settings, ui};
 use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
-use model_loader::config::{
-    GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig, WanTransformerConfig, WanVaeConfig,
-};
+use model_loader::config::{GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig};
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
 use std::fmt::Write as _;
 
@@ -41,7 +39,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
 fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     let model = GenerationConfig::load(folder).map_err(model::failure)?;
     let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: None };
-    let (shape, notice) = Shape::new(&flags, &model)?;
+    let (shape, notice) = Shape::new(&flags, &model, &model::facts(folder)?)?;
     if let Some(notice) = notice {
         ui::note(&notice);
     }
@@ -113,8 +111,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     let tokenizer = Tokenizer::open(folder).map_err(model::failure)?;
     let _ = writeln!(text, "tokenizer  {} pieces{}", tokenizer.vocab_size(), longest_prompt(folder)?);
 
-    WanTransformerConfig::load(folder, "transformer").map_err(model::failure)?;
-    WanVaeConfig::load(folder, "vae").map_err(model::failure)?;
+    model::facts(folder)?;
     T5Config::load(folder, "text_encoder").map_err(model::failure)?;
     let mut rows = vec![["part", "class", "parameters", "tensors", "stored", "types"].map(str::to_owned)];
     for part in ["text_encoder", "transformer", "vae"] {

@@ -5,12 +5,7 @@ use super::{
     taps::{self, channels_first},
 };
 use crate::{
-    executor::Program,
-    graph::State,
-    models::wan::{DecoderChunk, DecoderMemory, WanVaeDecoder},
-    run::RunInput,
-    stopwatch::Stopwatch,
-    video::Frame,
+    executor::Program, graph::State, models::DecoderChunk, run::RunInput, stopwatch::Stopwatch, video::Frame,
 };
 use std::collections::BTreeMap;
 
@@ -24,44 +19,35 @@ impl VideoPipeline {
     /// Decodes row 0 of `latents` and reports the frames.
     pub(super) async fn decode(&mut self, run: &mut Run<'_>, latents: &State) -> Result<(), EngineError> {
         let clock = Stopwatch::start();
-        let decoder = WanVaeDecoder::load(&self.vae_checkpoint, &self.vae_config)?;
-        let [_, latent_frames, height, width] = run.latent_shape;
-        let memory = decoder.memory(height, width, self.precision);
+        let decoder = self.model.load_decoder()?;
+        let [_, _, height, width] = run.latents.shape;
+        let session = decoder.session(height, width, self.precision);
         let mut joined = Joined::new();
         run.report(Event::Decoding { done: 0, total: run.settings.num_frames })?;
 
-        let first = DecoderChunk { first: true, latent_frames: 1 };
-        let mut program = self.chunk_program(run, &decoder, latents, first, &memory).await?;
-        let mut done = self.decode_chunk(run, &mut program, 0, 0, &mut joined).await?;
-        drop(program);
-
-        let remaining = latent_frames - 1;
-        if remaining > 0 {
-            let length = decoder.chunk_length(remaining, height, width, CHUNK_BUDGET);
-            let chunk = DecoderChunk { first: false, latent_frames: length };
-            let mut program = self.chunk_program(run, &decoder, latents, chunk, &memory).await?;
-            for start in (1..latent_frames).step_by(length) {
-                done = self.decode_chunk(run, &mut program, start, done, &mut joined).await?;
-            }
+        let (mut start, mut done) = (run.latents.leading, 0);
+        let mut current: Option<(DecoderChunk, Program)> = None;
+        for chunk in decoder.chunks(run.latents.decoded(), height, width, CHUNK_BUDGET) {
+            let mut program = match current.take() {
+                Some((kind, program)) if kind == chunk => program,
+                other => {
+                    // The old buffers go before the new ones come.
+                    drop(other);
+                    let graph = session.graph(latents, chunk, run.settings.dump)?;
+                    self.prepare(run, graph).await?
+                }
+            };
+            done = self.decode_chunk(run, &mut program, start, done, &mut joined).await?;
+            start += chunk.latent_frames;
+            current = Some((chunk, program));
         }
-        for state in memory.states() {
-            self.executor.drop_state(state);
+        drop(current);
+        for state in session.states() {
+            self.executor.drop_state(&state);
         }
         report_joined(run, joined)?;
         run.finish_stage("decode", clock);
         Ok(())
-    }
-
-    async fn chunk_program(
-        &mut self,
-        run: &mut Run<'_>,
-        decoder: &WanVaeDecoder,
-        latents: &State,
-        chunk: DecoderChunk,
-        memory: &DecoderMemory,
-    ) -> Result<Program, EngineError> {
-        let graph = decoder.chunk_graph(latents, chunk, memory, true, run.settings.dump)?;
-        self.prepare(run, graph).await
     }
 
     /// Decodes from latent frame `start` on; returns the frames done so far.

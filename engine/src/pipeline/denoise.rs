@@ -9,7 +9,7 @@ use crate::{
     diffusion::{NoiseScheduler, StepUpdate},
     executor::Program,
     graph::{Graph, State},
-    models::wan::{RopeTables, TextContext},
+    models::{DenoisingTransformer, TapLayout, TextContext},
     run::RunInput,
     stopwatch::Stopwatch,
     tensor::DType,
@@ -29,9 +29,10 @@ impl VideoPipeline {
         let clock = Stopwatch::start();
         let noise = match &run.settings.initial_latents {
             Some(latents) => latents.clone(),
-            None => run.settings.noise.tensor(run.settings.seed, &run.latent_shape),
+            None => run.settings.noise.tensor(run.settings.seed, &run.latents.outer_shape()),
         };
-        let shape = [&[scheduler.state_rows()][..], &run.latent_shape].concat();
+        let noise = run.latents.inward(noise);
+        let shape = [&[scheduler.state_rows()][..], &run.latents.shape].concat();
         let latents = self.state_of("latents", &shape, &noise).await?;
         let graph = step_graph(&prompts, &latents, run.settings.dump, self.precision)?;
         let mut program = self.prepare(run, graph).await?;
@@ -46,7 +47,8 @@ impl VideoPipeline {
             let inputs = [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
             self.execute(run, &mut program, &inputs).await?;
             if (step + 1) % FINITE_CHECK_EVERY == 0 || step + 1 == steps || run.settings.dump {
-                self.check_and_dump(run, &program, &latents, step, scheduler).await?;
+                let transformer = prompts.transformer.as_ref();
+                self.check_and_dump(run, &program, &latents, step, scheduler, transformer).await?;
             }
             run.report(Event::Step { done: step + 1, total: steps })?;
         }
@@ -66,16 +68,16 @@ impl VideoPipeline {
         latents: &State,
         step: usize,
         scheduler: &dyn NoiseScheduler,
+        transformer: &dyn DenoisingTransformer,
     ) -> Result<(), EngineError> {
         let mut values = self.executor.read_state(latents).await?;
-        values.truncate(run.latent_shape.iter().product());
+        values.truncate(run.latents.elements());
         if values.iter().any(|v| !v.is_finite()) {
             return Err(EngineError::NotFinite { step: step + 1, steps: scheduler.steps() });
         }
         if run.settings.dump {
-            self.report_step(run, program, step, scheduler).await?;
-            let shape = [&[1][..], &run.latent_shape].concat();
-            taps::report_data(run, &format!("latents.step{step}"), shape, TensorData::F32(values))?;
+            self.report_step(run, program, step, scheduler, transformer).await?;
+            taps::report_latents(run, &format!("latents.step{step}"), values)?;
         }
         Ok(())
     }
@@ -87,8 +89,8 @@ impl VideoPipeline {
         program: &Program,
         step: usize,
         scheduler: &dyn NoiseScheduler,
+        transformer: &dyn DenoisingTransformer,
     ) -> Result<(), EngineError> {
-        let batch = |shape: &[usize]| [&[1][..], shape].concat();
         let found = self.read_taps(program).await?;
         let velocity = |name: &str| found.iter().find(|(n, ..)| n == name).map(|(.., v)| v.clone());
         if let (Some(cond), uncond) = (velocity("cond"), velocity("uncond")) {
@@ -99,32 +101,40 @@ impl VideoPipeline {
                 }
                 None => cond,
             };
-            let shape = batch(&run.latent_shape);
-            taps::report_data(run, &format!("dit.step{step}.guided"), shape, TensorData::F32(guided))?;
+            taps::report_latents(run, &format!("dit.step{step}.guided"), guided)?;
         }
         if step == 0 {
             let timestep = timesteps(&scheduler.timesteps()[..1], scheduler.timesteps());
             taps::report_data(run, "dit.step0.timestep", vec![1], timestep)?;
         }
         for (name, shape, values) in found {
-            let is_velocity = name == "cond" || name == "uncond";
-            if !is_velocity && step > 0 {
-                continue;
+            let key = format!("dit.step{step}.{name}");
+            if name == "cond" || name == "uncond" {
+                taps::report_latents(run, &key, values)?;
+            } else if step == 0 {
+                let (shape, values) = arrange(transformer, run, &name, shape, values);
+                taps::report_data(run, &key, shape, TensorData::F32(values))?;
             }
-            let (shape, values) = match name.as_str() {
-                "patch_embed" => (self.patch_shape(run, &shape), channels_first(&values, shape[1])),
-                "temb" | "time_proj" => (shape, values),
-                _ => (batch(&shape), values),
-            };
-            taps::report_data(run, &format!("dit.step{step}.{name}"), shape, TensorData::F32(values))?;
         }
         Ok(())
     }
+}
 
-    fn patch_shape(&self, run: &Run<'_>, tokens: &[usize]) -> Vec<usize> {
-        let [pt, ph, pw] = self.transformer_config.patch_size;
-        let [_, f, h, w] = run.latent_shape;
-        vec![1, tokens[1], f / pt, h / ph, w / pw]
+/// A tap as the reference lays it out.
+fn arrange(
+    transformer: &dyn DenoisingTransformer,
+    run: &Run<'_>,
+    name: &str,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+) -> (Vec<usize>, Vec<f32>) {
+    match transformer.tap_layout(name) {
+        TapLayout::Plain => (shape, values),
+        TapLayout::Batched => ([vec![1], shape].concat(), values),
+        TapLayout::ChannelsFirst => {
+            let [t, h, w] = run.latents.grid();
+            (vec![1, shape[1], t, h, w], channels_first(&values, shape[1]))
+        }
     }
 }
 
@@ -161,16 +171,13 @@ fn report_schedule(
     prompts: &Prompts,
     noise: Vec<f32>,
 ) -> Result<(), EngineError> {
-    let shape = [&[1][..], &run.latent_shape].concat();
-    taps::report_data(run, "latents.init", shape, TensorData::F32(noise))?;
+    taps::report_latents(run, "latents.init", noise)?;
     let sigmas: Vec<f32> = scheduler.sigmas().iter().map(|s| narrow(*s)).collect();
     taps::report_data(run, "sched.sigmas", vec![sigmas.len()], TensorData::F32(sigmas))?;
     let times = scheduler.timesteps();
     taps::report_data(run, "sched.timesteps", vec![times.len()], timesteps(times, times))?;
-    let head_dim = prompts.transformer.config().attention_head_dim;
-    let grid = prompts.transformer.grid(&run.latent_shape);
-    let tables = RopeTables::new(head_dim, grid);
-    let shape = vec![grid.iter().product(), head_dim];
+    let Some(tables) = prompts.transformer.rope_tables(run.latents.shape) else { return Ok(()) };
+    let shape = vec![2 * tables.cos.len() / tables.head_dim, tables.head_dim];
     for (name, table) in [("dit.rope_cos", tables.cos), ("dit.rope_sin", tables.sin)] {
         // The reference holds every angle twice, once for each channel of its pair.
         let twice = table.iter().flat_map(|v| [*v, *v]).collect();

@@ -1,39 +1,36 @@
 //! Prompts to the keys and values that the transformer attends to.
 use super::{EngineError, Event, TensorData, VideoPipeline, load::Run, taps};
 use crate::{
-    models::wan::{TextContext, TextEncoder, WanTransformer},
+    models::{DenoisingTransformer, Padding, TextContext, wan::TextEncoder},
     run::RunInput,
     stopwatch::Stopwatch,
 };
 use model_loader::prompt;
 
-/// The longest prompt in tokens; the published pipeline's default.
-const MAX_SEQUENCE_LENGTH: usize = 512;
-
 /// The transformer with its prompts: the positive one, and the negative one if guidance is on.
 pub(super) struct Prompts {
-    pub(super) transformer: WanTransformer,
+    pub(super) transformer: Box<dyn DenoisingTransformer>,
     pub(super) contexts: Vec<TextContext>,
 }
 
 impl VideoPipeline {
-    /// Padded length: the smaller of 512 and what the tokenizer's config says.
+    /// Padded length: the smaller of what the family publishes and what the tokenizer's config says.
     pub fn prompt_length(&self) -> usize {
-        self.tokenizer.model_max_length().unwrap_or(MAX_SEQUENCE_LENGTH).clamp(1, MAX_SEQUENCE_LENGTH)
+        let longest = self.model.prompt_style().length;
+        self.tokenizer.model_max_length().unwrap_or(longest).clamp(1, longest)
     }
 
     /// Encodes the prompts, releases the encoder, and brings them into the transformer's form.
     pub(super) async fn encode_prompts(&mut self, run: &mut Run<'_>) -> Result<Prompts, EngineError> {
         let clock = Stopwatch::start();
-        let total = [&self.text_checkpoint, &self.transformer_checkpoint, &self.vae_checkpoint]
-            .map(|c| c.bytes_total() as u64);
-        let all = total.iter().sum();
+        let text_bytes = self.text_checkpoint.bytes_total() as u64;
+        let all = text_bytes + (self.model.transformer_bytes() + self.model.vae_bytes()) as u64;
         run.report(Event::Loading { done: 0, total: all })?;
         let encoder = TextEncoder::load(&self.text_checkpoint, &self.text_config)?;
-        run.report(Event::Loading { done: total[0], total: all })?;
-        let transformer = WanTransformer::load(&self.transformer_checkpoint, &self.transformer_config)?;
+        run.report(Event::Loading { done: text_bytes, total: all })?;
+        let transformer = self.model.load_transformer()?;
         // Built here once, so that a VAE that does not fit its config is refused before minutes of denoising.
-        crate::models::wan::WanVaeDecoder::load(&self.vae_checkpoint, &self.vae_config)?;
+        self.model.load_decoder()?;
         run.report(Event::Loading { done: all, total: all })?;
         run.finish_stage("load", clock);
 
@@ -50,7 +47,7 @@ impl VideoPipeline {
         self.executor.release_unused();
         let mut contexts = Vec::with_capacity(embeds.len());
         for (index, embeds) in embeds.into_iter().enumerate() {
-            contexts.push(self.attend_to(run, &transformer, embeds, index == 0).await?);
+            contexts.push(self.attend_to(run, transformer.as_ref(), embeds, index == 0).await?);
         }
         run.finish_stage("encode", clock);
         run.report(Event::Encoded)?;
@@ -65,7 +62,9 @@ impl VideoPipeline {
         text: &str,
     ) -> Result<(Vec<f32>, usize), EngineError> {
         let length = self.prompt_length();
-        let encoding = self.tokenizer.encode(&prompt::clean(text), length)?;
+        let style = self.model.prompt_style();
+        let cleaned = if style.cleaned { prompt::clean(text) } else { text.to_owned() };
+        let encoding = self.tokenizer.encode(&cleaned, length)?;
         if encoding.truncated {
             let which = if name == "cond" { "prompt" } else { "negative prompt" };
             run.report(Event::Notice(&format!(
@@ -74,8 +73,12 @@ impl VideoPipeline {
             )))?;
         }
         let real = encoding.ids.len();
-        let mut program = self.prepare(run, encoder.graph(real, run.settings.dump)?).await?;
-        let rows = encoder.embed(&encoding.ids)?;
+        let mut ids = encoding.ids.clone();
+        if style.padding == Padding::Tokens {
+            ids.resize(length, self.tokenizer.pad_id());
+        }
+        let mut program = self.prepare(run, encoder.graph(ids.len(), run.settings.dump)?).await?;
+        let rows = encoder.embed(&ids)?;
         self.execute(run, &mut program, &[RunInput::f32("embeds", &rows)]).await?;
         let hidden = match program.output("hidden") {
             Some(id) => self.executor.read(&program, id).await?,
@@ -94,7 +97,7 @@ impl VideoPipeline {
         }
         let mut padded = hidden;
         padded.resize(length * encoder.width(), 0.0);
-        if run.settings.dump && name == "cond" {
+        if run.settings.dump && name == "cond" && style.padding == Padding::Zeros {
             // As many rows of padding as the reference keeps.
             let shown = (real + 4).min(length);
             let data = TensorData::F32(padded[..shown * encoder.width()].to_vec());
@@ -106,7 +109,7 @@ impl VideoPipeline {
     async fn attend_to(
         &mut self,
         run: &mut Run<'_>,
-        transformer: &WanTransformer,
+        transformer: &dyn DenoisingTransformer,
         (embeds, real): (Vec<f32>, usize),
         is_positive: bool,
     ) -> Result<TextContext, EngineError> {

@@ -3,6 +3,7 @@ use crate::{
     diffusion::{GuidanceError, SchedulerError},
     executor::CompileError,
     gpu::GpuError,
+    models::Mismatch,
     op::OpError,
     plan::PlanError,
     run::RunError,
@@ -25,6 +26,9 @@ pub enum EngineError {
         /// What it must be.
         expected: String,
     },
+    /// The components of the model do not fit each other.
+    #[error("{} is {}, must be {}, the {}", .0.what, .0.got, .0.expected, .0.other)]
+    Mismatch(Mismatch),
     /// The steps.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
@@ -79,9 +83,12 @@ impl EngineError {
     /// Whether the user can mend it: wrong settings, a damaged model, too little memory.
     pub fn is_users(&self) -> bool {
         match self {
-            Self::Load(_) | Self::Setting { .. } | Self::Scheduler(_) | Self::Guidance(_) | Self::Plan(_) => {
-                true
-            }
+            Self::Load(_)
+            | Self::Mismatch(_)
+            | Self::Setting { .. }
+            | Self::Scheduler(_)
+            | Self::Guidance(_)
+            | Self::Plan(_) => true,
             Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
             Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
         }

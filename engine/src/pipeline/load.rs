@@ -1,13 +1,14 @@
 //! Opening a model, and running it from prompt to frames.
 use super::{
     DeviceChoice, EngineError, Event, GenerationSettings, Observer, PlannedMemory, Report, StageTime,
-    device::open_executor, observer::report,
+    device::open_executor, family::open_model, latents::LatentVideo, observer::report,
 };
 use crate::{
     diffusion::{GuidanceSettings, SchedulerKind},
     executor::{Executor, Program},
     gpu::GpuOptions,
     graph::{Graph, State},
+    models::VideoModel,
     nn::Precision,
     run::{Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
@@ -15,7 +16,7 @@ use crate::{
 };
 use model_loader::{
     Checkpoint, ModelFolder, Tokenizer,
-    config::{SchedulerConfig, T5Config, WanTransformerConfig, WanVaeConfig},
+    config::{SchedulerConfig, T5Config},
 };
 
 /// How a pipeline is opened.
@@ -40,10 +41,7 @@ pub struct VideoPipeline {
     pub(super) tokenizer: Tokenizer,
     pub(super) text_config: T5Config,
     pub(super) text_checkpoint: Checkpoint,
-    pub(super) transformer_config: WanTransformerConfig,
-    pub(super) transformer_checkpoint: Checkpoint,
-    pub(super) vae_config: WanVaeConfig,
-    pub(super) vae_checkpoint: Checkpoint,
+    pub(super) model: Box<dyn VideoModel>,
     pub(super) scheduler_config: SchedulerConfig,
     device_name: String,
 }
@@ -52,7 +50,7 @@ pub struct VideoPipeline {
 pub(super) struct Run<'a> {
     pub(super) settings: &'a GenerationSettings,
     pub(super) observer: &'a mut dyn Observer,
-    pub(super) latent_shape: [usize; 4],
+    pub(super) latents: LatentVideo,
     pub(super) guidance: GuidanceSettings,
     pub(super) planned: PlannedMemory,
     pub(super) stages: Vec<StageTime>,
@@ -74,12 +72,9 @@ impl VideoPipeline {
     /// # Errors
     /// If the model is damaged or of an unknown kind, or there is no such device.
     pub async fn load(folder: &ModelFolder, options: LoadOptions) -> Result<Self, EngineError> {
-        // The index refuses pipelines and components that are not supported, by name.
-        folder.index()?;
+        let model = open_model(folder)?;
         let text_config = T5Config::load(folder, "text_encoder")?;
-        let transformer_config = WanTransformerConfig::load(folder, "transformer")?;
-        let vae_config = WanVaeConfig::load(folder, "vae")?;
-        check_widths(&text_config, &transformer_config, &vae_config)?;
+        model.check(text_config.d_model).map_err(EngineError::Mismatch)?;
         let scheduler_config = SchedulerConfig::load(folder, "scheduler")?;
         let tokenizer = Tokenizer::open(folder)?;
         let (executor, device_name) = open_executor(options.device, options.precision, options.gpu).await?;
@@ -90,10 +85,7 @@ impl VideoPipeline {
             tokenizer,
             text_config,
             text_checkpoint: Checkpoint::open(folder, "text_encoder")?,
-            transformer_config,
-            transformer_checkpoint: Checkpoint::open(folder, "transformer")?,
-            vae_config,
-            vae_checkpoint: Checkpoint::open(folder, "vae")?,
+            model,
             scheduler_config,
             device_name,
         })
@@ -123,7 +115,7 @@ impl VideoPipeline {
         settings: &GenerationSettings,
         observer: &mut dyn Observer,
     ) -> Result<Report, EngineError> {
-        let latent_shape = settings.latent_shape(&self.transformer_config, &self.vae_config)?;
+        let latents = LatentVideo::new(settings, self.model.latent_sizes())?;
         let guidance = GuidanceSettings::new(settings.guidance_scale)?;
         let scheduler = SchedulerKind::build(
             &self.scheduler_config,
@@ -133,7 +125,7 @@ impl VideoPipeline {
         )?;
         let planned = PlannedMemory::default();
         let stages = Vec::new();
-        let mut run = Run { settings, observer, latent_shape, guidance, planned, stages };
+        let mut run = Run { settings, observer, latents, guidance, planned, stages };
 
         let prompts = self.encode_prompts(&mut run).await?;
         let latents = self.denoise(&mut run, scheduler.as_ref(), prompts).await?;
@@ -181,29 +173,4 @@ impl VideoPipeline {
         self.executor.write_state(&state, values).await?;
         Ok(state)
     }
-}
-
-/// The components have to fit each other.
-fn check_widths(
-    text: &T5Config,
-    transformer: &WanTransformerConfig,
-    vae: &WanVaeConfig,
-) -> Result<(), EngineError> {
-    let pairs = [
-        (
-            "text_dim of transformer/config.json",
-            transformer.text_dim,
-            "d_model of text_encoder",
-            text.d_model,
-        ),
-        ("in_channels of transformer/config.json", transformer.in_channels, "z_dim of vae", vae.z_dim),
-        ("out_channels of transformer/config.json", transformer.out_channels, "z_dim of vae", vae.z_dim),
-    ];
-    for (what, got, other, expected) in pairs {
-        if got != expected {
-            let expected = format!("must be {expected}, the {other}/config.json");
-            return Err(EngineError::Setting { what, got: got.to_string(), expected });
-        }
-    }
-    Ok(())
 }

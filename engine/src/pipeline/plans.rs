@@ -1,13 +1,13 @@
 //! What a run would do, without doing it: the plans of its stages.
 use super::{
     EngineError, GenerationSettings, VideoPipeline, decode::CHUNK_BUDGET, denoise::step_graph,
-    encode_text::Prompts,
+    encode_text::Prompts, latents::LatentVideo,
 };
 use crate::{
     diffusion::{GuidanceSettings, SchedulerKind},
     executor::Executor,
     graph::{Graph, State},
-    models::wan::{DecoderChunk, TextEncoder, WanTransformer, WanVaeDecoder},
+    models::{DecoderChunk, wan::TextEncoder},
     plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
@@ -29,8 +29,8 @@ impl VideoPipeline {
     /// # Errors
     /// If the settings do not fit the model, the model is damaged, or a stage does not fit the device.
     pub fn plans(&self, settings: &GenerationSettings) -> Result<Vec<StagePlan>, EngineError> {
-        let shape = settings.latent_shape(&self.transformer_config, &self.vae_config)?;
-        let [_, latent_frames, height, width] = shape;
+        let video = LatentVideo::new(settings, self.model.latent_sizes())?;
+        let [_, _, height, width] = video.shape;
         let target = match &self.executor {
             Executor::Cpu(_) => PlanTarget::Cpu,
             Executor::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
@@ -46,7 +46,7 @@ impl VideoPipeline {
         add("encode a prompt", prompts, &encoder.graph(self.prompt_length(), false)?)?;
         drop(encoder);
 
-        let transformer = WanTransformer::load(&self.transformer_checkpoint, &self.transformer_config)?;
+        let transformer = self.model.load_transformer()?;
         let mut contexts = Vec::with_capacity(prompts);
         for index in 0..prompts {
             let (graph, context) = transformer.context_graph(self.prompt_length(), self.precision, false)?;
@@ -58,22 +58,24 @@ impl VideoPipeline {
         let steps = settings.num_inference_steps;
         let scheduler =
             SchedulerKind::build(&self.scheduler_config, settings.scheduler, steps, settings.flow_shift)?;
-        let shape = [&[scheduler.state_rows()][..], &shape].concat();
+        let shape = [&[scheduler.state_rows()][..], &video.shape].concat();
         let latents = State::new("latents", TensorDesc::new(&shape, DType::F32));
         let prompts = Prompts { transformer, contexts };
         add("denoise a step", steps, &step_graph(&prompts, &latents, false, self.precision)?)?;
         drop(prompts);
 
-        let decoder = WanVaeDecoder::load(&self.vae_checkpoint, &self.vae_config)?;
-        let memory = decoder.memory(height, width, self.precision);
-        let first = DecoderChunk { first: true, latent_frames: 1 };
-        add("decode the first frame", 1, &decoder.chunk_graph(&latents, first, &memory, true, false)?)?;
-        let remaining = latent_frames - 1;
-        if remaining > 0 {
-            let latent_frames = decoder.chunk_length(remaining, height, width, CHUNK_BUDGET);
-            let chunk = DecoderChunk { first: false, latent_frames };
-            let graph = decoder.chunk_graph(&latents, chunk, &memory, true, false)?;
-            add("decode a chunk", remaining / latent_frames, &graph)?;
+        let decoder = self.model.load_decoder()?;
+        let session = decoder.session(height, width, self.precision);
+        let mut kinds: Vec<(DecoderChunk, usize)> = Vec::new();
+        for chunk in decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET) {
+            match kinds.iter_mut().find(|(kind, _)| *kind == chunk) {
+                Some((_, runs)) => *runs += 1,
+                None => kinds.push((chunk, 1)),
+            }
+        }
+        for (chunk, runs) in kinds {
+            let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
+            add(stage, runs, &session.graph(&latents, chunk, false)?)?;
         }
         Ok(plans)
     }

@@ -1,7 +1,5 @@
-//! What a video should be, and whether a model can make it.
-use super::EngineError;
+//! What a video should be.
 use crate::diffusion::{NoiseSource, SchedulerKind};
-use model_loader::config::{WanTransformerConfig, WanVaeConfig};
 
 /// Everything that decides a video.
 #[derive(Debug, Clone)]
@@ -28,7 +26,7 @@ pub struct GenerationSettings {
     pub scheduler: Option<SchedulerKind>,
     /// Another flow shift than the scheduler's.
     pub flow_shift: Option<f64>,
-    /// Latents to start from instead of noise, `[C, F, H, W]`.
+    /// Latents to start from instead of noise, `[C, F, H, W]`, or `[F, C, H, W]` where the family has frames first.
     pub initial_latents: Option<Vec<f32>>,
     /// Whether intermediate tensors are reported as [`super::Event::Tensor`].
     pub dump: bool,
@@ -71,64 +69,5 @@ impl GenerationSettings {
             dump: false,
             trace: false,
         }
-    }
-
-    /// The latents' shape `[C, F, H, W]`.
-    ///
-    /// # Errors
-    /// If a size does not fit the model.
-    pub fn latent_shape(
-        &self,
-        transformer: &WanTransformerConfig,
-        vae: &WanVaeConfig,
-    ) -> Result<[usize; 4], EngineError> {
-        let side = |what, pixels: usize, patch: usize| {
-            let step = vae.scale_factor_spatial * patch;
-            if pixels == 0 || !pixels.is_multiple_of(step) {
-                let expected = format!("must be a multiple of {step}");
-                return Err(EngineError::Setting { what, got: pixels.to_string(), expected });
-            }
-            Ok(pixels / vae.scale_factor_spatial)
-        };
-        let temporal = vae.scale_factor_temporal;
-        if self.num_frames == 0 || !(self.num_frames - 1).is_multiple_of(temporal) {
-            return Err(EngineError::Setting {
-                what: "the number of frames",
-                got: self.num_frames.to_string(),
-                expected: format!("must be a multiple of {temporal} plus one"),
-            });
-        }
-        let [pt, ph, pw] = transformer.patch_size;
-        let frames = (self.num_frames - 1) / temporal + 1;
-        if !frames.is_multiple_of(pt) {
-            return Err(EngineError::Setting {
-                what: "the number of latent frames",
-                got: frames.to_string(),
-                expected: format!("must be a multiple of {pt}"),
-            });
-        }
-        let shape =
-            [vae.z_dim, frames, side("the height", self.height, ph)?, side("the width", self.width, pw)?];
-        let fits = shape
-            .iter()
-            .try_fold(1_usize, |product, n| product.checked_mul(*n))
-            .is_some_and(|elements| u32::try_from(elements).is_ok());
-        if !fits {
-            return Err(EngineError::Setting {
-                what: "the size of the video",
-                got: format!("{}x{}x{}", self.width, self.height, self.num_frames),
-                expected: "is too large to be indexed".to_owned(),
-            });
-        }
-        if let Some(latents) = &self.initial_latents
-            && latents.len() != shape.iter().product::<usize>()
-        {
-            return Err(EngineError::Setting {
-                what: "the number of initial latents",
-                got: latents.len().to_string(),
-                expected: format!("must be that of {shape:?}"),
-            });
-        }
-        Ok(shape)
     }
 }

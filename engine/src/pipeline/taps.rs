@@ -12,6 +12,13 @@ pub(super) fn report_data(
     run.report(Event::Tensor { name, shape, data })
 }
 
+/// Reports latents, or what has their shape, in the layout of the family.
+pub(super) fn report_latents(run: &mut Run<'_>, name: &str, values: Vec<f32>) -> Result<(), EngineError> {
+    let shape = [&[1][..], &run.latents.outer_shape()].concat();
+    let values = run.latents.outward(values);
+    report_data(run, name, shape, TensorData::F32(values))
+}
+
 /// `[positions, C]` to `[C, positions]`.
 pub(super) fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     let positions = values.len() / channels.max(1);

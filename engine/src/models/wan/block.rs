@@ -1,6 +1,7 @@
 //! One transformer block: modulated self-attention, text cross-attention, modulated feed-forward.
 use crate::{
     graph::{Graph, State},
+    models::TextContext,
     nn::Linear,
     op::OpError,
     ops::{Activation, AttentionInputs, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope},
@@ -45,15 +46,16 @@ pub(super) struct BlockInputs<'a> {
 }
 
 /// The text as one block's cross-attention sees it; the same at every step.
-#[derive(Debug, Clone)]
-pub(super) struct BlockContext {
-    keys: State,
-    values: State,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockContext<'a> {
+    keys: &'a State,
+    values: &'a State,
 }
 
-impl BlockContext {
-    pub(super) fn states(&self) -> impl Iterator<Item = &State> {
-        [&self.keys, &self.values].into_iter()
+impl<'a> BlockContext<'a> {
+    /// The part of block `index`.
+    pub(super) fn of(context: &'a TextContext, index: usize) -> Self {
+        Self { keys: &context.states[2 * index], values: &context.states[2 * index + 1] }
     }
 }
 
@@ -106,17 +108,17 @@ impl Block {
         })
     }
 
-    /// Keys and values of the text, computed once per prompt.
+    /// Keys and values of the text, computed once per prompt; see [`BlockContext::of`].
     pub(super) fn context(
         &self,
         graph: &mut Graph,
         config: &WanTransformerConfig,
         text: TensorId,
         dtype: DType,
-    ) -> Result<BlockContext, OpError> {
+    ) -> Result<[State; 2], OpError> {
         let shape = graph.desc(text).shape.clone();
         let state = |what: &str| State::new(format!("{}.{what}", self.name), TensorDesc::new(&shape, dtype));
-        let context = BlockContext { keys: state("keys"), values: state("values") };
+        let states = [state("keys"), state("values")];
         let keys = self.cross_k.forward(graph, text, dtype)?;
         let norm = graph.weight(&self.cross_norm_k);
         let keys = graph.rms_norm(
@@ -124,10 +126,10 @@ impl Block {
             norm,
             &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
         )?;
-        graph.store(keys, &context.keys)?;
+        graph.store(keys, &states[0])?;
         let values = self.cross_v.forward(graph, text, dtype)?;
-        graph.store(values, &context.values)?;
-        Ok(context)
+        graph.store(values, &states[1])?;
+        Ok(states)
     }
 
     /// The six rows of modulation at this timestep, f32 `[6, D]`.
@@ -185,7 +187,7 @@ impl Block {
         &self,
         graph: &mut Graph,
         inputs: &BlockInputs<'_>,
-        context: &BlockContext,
+        context: BlockContext<'_>,
         modulation: TensorId,
         x: TensorId,
         tap: Option<&str>,
@@ -204,7 +206,7 @@ impl Block {
             norm_q,
             &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
         )?;
-        let (keys, values) = (graph.state(&context.keys), graph.state(&context.values));
+        let (keys, values) = (graph.state(context.keys), graph.state(context.values));
         let attended = graph.attention(&AttentionInputs {
             q: (q, 0),
             k: (keys, 0),

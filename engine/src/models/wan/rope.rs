@@ -1,36 +1,28 @@
 //! Three-axis rotary positions (RoFormer, arXiv:2104.09864, split over time, rows and columns).
 
-/// Cosines and sines of one angle per pair of channels: `[tokens, head_dim / 2]` each, tokens in order t, h, w.
-#[derive(Debug, Clone)]
-pub struct RopeTables {
-    /// Cosines.
-    pub cos: Vec<f32>,
-    /// Sines.
-    pub sin: Vec<f32>,
-}
+use crate::models::RopeTables;
 
-impl RopeTables {
-    /// Tables for a grid of tokens. Rows and columns get `2 * (head_dim / 6)` channels each, time the rest.
-    pub fn new(head_dim: usize, grid: [usize; 3]) -> Self {
-        let spatial = 2 * (head_dim / 6);
-        let dims = [head_dim - 2 * spatial, spatial, spatial];
-        let axes: Vec<Vec<(f32, f32)>> = dims.iter().zip(grid).map(|(dim, n)| axis(*dim, n)).collect();
-        let count = grid.iter().product::<usize>() * head_dim / 2;
-        let (mut cos, mut sin) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for t in 0..grid[0] {
-            for h in 0..grid[1] {
-                for w in 0..grid[2] {
-                    for (table, position, dim) in [(0, t, dims[0]), (1, h, dims[1]), (2, w, dims[2])] {
-                        for (c, s) in &axes[table][position * dim / 2..(position + 1) * dim / 2] {
-                            cos.push(*c);
-                            sin.push(*s);
-                        }
+/// One angle per pair of channels for a grid of tokens in order t, h, w. Rows and columns get `2 * (head_dim / 6)`
+/// channels each, time the rest.
+pub fn rope_tables(head_dim: usize, grid: [usize; 3]) -> RopeTables {
+    let spatial = 2 * (head_dim / 6);
+    let dims = [head_dim - 2 * spatial, spatial, spatial];
+    let axes: Vec<Vec<(f32, f32)>> = dims.iter().zip(grid).map(|(dim, n)| axis(*dim, n)).collect();
+    let count = grid.iter().product::<usize>() * head_dim / 2;
+    let (mut cos, mut sin) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for t in 0..grid[0] {
+        for h in 0..grid[1] {
+            for w in 0..grid[2] {
+                for (table, position, dim) in [(0, t, dims[0]), (1, h, dims[1]), (2, w, dims[2])] {
+                    for (c, s) in &axes[table][position * dim / 2..(position + 1) * dim / 2] {
+                        cos.push(*c);
+                        sin.push(*s);
                     }
                 }
             }
         }
-        Self { cos, sin }
     }
+    RopeTables { cos, sin, head_dim }
 }
 
 /// `[positions, dim / 2]` pairs of cosine and sine; angles in f64, theta 10,000.

@@ -1,10 +1,11 @@
 //! `WanTransformer3DModel`: latents, timestep and text to velocity.
 use super::{
-    RopeTables,
     block::{Block, BlockContext, BlockInputs, norm_options},
+    rope::rope_tables,
 };
 use crate::{
-    graph::{Graph, State},
+    graph::Graph,
+    models::{DenoisingTransformer, RopeTables, TapLayout, TextContext},
     nn::{Linear, Precision},
     op::OpError,
     ops::{Activation, MatmulOptions, Modulation, Unpatchify},
@@ -29,64 +30,8 @@ pub struct WanTransformer {
     proj_out: Linear,
 }
 
-/// One prompt as the blocks see it: keys and values of every cross-attention.
-#[derive(Debug, Clone)]
-pub struct TextContext {
-    blocks: Vec<BlockContext>,
-}
-
-impl TextContext {
-    /// All states, to be dropped when the prompt is done.
-    pub fn states(&self) -> impl Iterator<Item = &State> {
-        self.blocks.iter().flat_map(BlockContext::states)
-    }
-}
-
-impl WanTransformer {
-    /// Takes the weights from a checkpoint.
-    ///
-    /// # Errors
-    /// If a tensor is missing or does not fit the config.
-    pub fn load(checkpoint: &Checkpoint, config: &WanTransformerConfig) -> Result<Self, LoadError> {
-        let dim = config.num_attention_heads * config.attention_head_dim;
-        let [pt, ph, pw] = config.patch_size;
-        let linear = |name: &str, shape: [usize; 2]| {
-            Linear::load(checkpoint, &format!("condition_embedder.{name}"), &shape)
-        };
-        let patch = [dim, config.in_channels, pt, ph, pw];
-        let table = checkpoint.tensor_shaped("scale_shift_table", &[1, 2, dim])?;
-        Ok(Self {
-            patch_weight: Weight::matrix(checkpoint.tensor_shaped("patch_embedding.weight", &patch)?),
-            patch_bias: Weight::vector(&checkpoint.tensor_shaped("patch_embedding.bias", &[dim])?),
-            time_in: linear("time_embedder.linear_1", [dim, config.freq_dim])?,
-            time_out: linear("time_embedder.linear_2", [dim, dim])?,
-            time_proj: linear("time_proj", [6 * dim, dim])?,
-            text_in: linear("text_embedder.linear_1", [dim, config.text_dim])?,
-            text_out: linear("text_embedder.linear_2", [dim, dim])?,
-            blocks: (0..config.num_layers)
-                .map(|i| Block::load(checkpoint, config, i))
-                .collect::<Result<_, _>>()?,
-            head_table: Weight::from_f32(&table.name, &[2, dim], table.to_f32()),
-            proj_out: Linear::load(checkpoint, "proj_out", &[config.out_channels * pt * ph * pw, dim])?,
-            config: config.clone(),
-        })
-    }
-
-    /// The config.
-    pub fn config(&self) -> &WanTransformerConfig {
-        &self.config
-    }
-
-    /// Tokens along t, h, w for latents of `[C, F, H, W]`.
-    pub fn grid(&self, latents: &[usize]) -> [usize; 3] {
-        let [pt, ph, pw] = self.config.patch_size;
-        [latents[1] / pt, latents[2] / ph, latents[3] / pw]
-    }
-
-    /// The graph that brings a prompt into the form that the blocks attend to.
-    ///
-    /// Input `embeds` `[length, text_dim]`, padded with zeros; no outputs, but the context's states.
-    pub fn context_graph(
+impl DenoisingTransformer for WanTransformer {
+    fn context_graph(
         &self,
         length: usize,
         precision: Precision,
@@ -99,19 +44,14 @@ impl WanTransformer {
         let hidden = self.text_in.forward_with(&mut graph, embeds, gelu)?;
         let text = self.text_out.forward(&mut graph, hidden, DType::F32)?;
         graph.tap("text_embed", text);
-        let blocks = self
-            .blocks
-            .iter()
-            .map(|block| block.context(&mut graph, &self.config, text, dtype))
-            .collect::<Result<_, _>>()?;
-        Ok((graph, TextContext { blocks }))
+        let mut states = Vec::with_capacity(2 * self.blocks.len());
+        for block in &self.blocks {
+            states.extend(block.context(&mut graph, &self.config, text, dtype)?);
+        }
+        Ok((graph, TextContext { states }))
     }
 
-    /// One evaluation for each context: velocities `[C, F, H, W]` f32, in the order of `contexts`.
-    ///
-    /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), `timestep` `[1]` f32 as the noise
-    /// scheduler gives it (0..1000).
-    pub fn forward(
+    fn forward(
         &self,
         graph: &mut Graph,
         latents: TensorId,
@@ -148,7 +88,7 @@ impl WanTransformer {
                     x = block.attend_self(graph, &inputs, *modulation, x, None)?;
                 }
                 let tap = (pass == 0 && index == 0).then_some("block0.attn2");
-                let context = &context.blocks[index];
+                let context = BlockContext::of(context, index);
                 x = block.attend_text_and_feed(graph, &inputs, context, *modulation, x, tap)?;
                 if pass == 0 && (index == 0 || index + 1 == self.blocks.len()) {
                     graph.tap(&format!("block{index}"), x);
@@ -157,6 +97,55 @@ impl WanTransformer {
             velocities.push(self.head(graph, x, temb, grid, dtype, pass == 0)?);
         }
         Ok(velocities)
+    }
+
+    fn rope_tables(&self, latents: [usize; 4]) -> Option<RopeTables> {
+        Some(rope_tables(self.config.attention_head_dim, self.grid(&latents)))
+    }
+
+    fn tap_layout(&self, name: &str) -> TapLayout {
+        match name {
+            "patch_embed" => TapLayout::ChannelsFirst,
+            "temb" | "time_proj" => TapLayout::Plain,
+            _ => TapLayout::Batched,
+        }
+    }
+}
+
+impl WanTransformer {
+    /// Takes the weights from a checkpoint.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    pub fn load(checkpoint: &Checkpoint, config: &WanTransformerConfig) -> Result<Self, LoadError> {
+        let dim = config.num_attention_heads * config.attention_head_dim;
+        let [pt, ph, pw] = config.patch_size;
+        let linear = |name: &str, shape: [usize; 2]| {
+            Linear::load(checkpoint, &format!("condition_embedder.{name}"), &shape)
+        };
+        let patch = [dim, config.in_channels, pt, ph, pw];
+        let table = checkpoint.tensor_shaped("scale_shift_table", &[1, 2, dim])?;
+        Ok(Self {
+            patch_weight: Weight::matrix(checkpoint.tensor_shaped("patch_embedding.weight", &patch)?),
+            patch_bias: Weight::vector(&checkpoint.tensor_shaped("patch_embedding.bias", &[dim])?),
+            time_in: linear("time_embedder.linear_1", [dim, config.freq_dim])?,
+            time_out: linear("time_embedder.linear_2", [dim, dim])?,
+            time_proj: linear("time_proj", [6 * dim, dim])?,
+            text_in: linear("text_embedder.linear_1", [dim, config.text_dim])?,
+            text_out: linear("text_embedder.linear_2", [dim, dim])?,
+            blocks: (0..config.num_layers)
+                .map(|i| Block::load(checkpoint, config, i))
+                .collect::<Result<_, _>>()?,
+            head_table: Weight::from_f32(&table.name, &[2, dim], table.to_f32()),
+            proj_out: Linear::load(checkpoint, "proj_out", &[config.out_channels * pt * ph * pw, dim])?,
+            config: config.clone(),
+        })
+    }
+
+    /// Tokens along t, h, w for latents of `[C, F, H, W]`.
+    fn grid(&self, latents: &[usize]) -> [usize; 3] {
+        let [pt, ph, pw] = self.config.patch_size;
+        [latents[1] / pt, latents[2] / ph, latents[3] / pw]
     }
 
     fn embed_time(&self, graph: &mut Graph, timestep: TensorId) -> Result<(TensorId, TensorId), OpError> {
@@ -174,7 +163,7 @@ impl WanTransformer {
 
     fn rope(&self, graph: &mut Graph, grid: [usize; 3]) -> (TensorId, TensorId) {
         let head_dim = self.config.attention_head_dim;
-        let RopeTables { cos, sin } = RopeTables::new(head_dim, grid);
+        let RopeTables { cos, sin, .. } = rope_tables(head_dim, grid);
         let shape = [grid.iter().product(), head_dim / 2];
         let cos = graph.weight(&Weight::from_f32("rope cosines", &shape, cos));
         let sin = graph.weight(&Weight::from_f32("rope sines", &shape, sin));

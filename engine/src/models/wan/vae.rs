@@ -4,7 +4,7 @@ mod encoder;
 mod middle;
 mod resample;
 
-pub use decoder::{DecoderChunk, DecoderMemory, WanVaeDecoder};
+pub use decoder::{DecoderMemory, WanVaeDecoder};
 pub use encoder::{EncoderMemory, WanVaeEncoder};
 
 use model_loader::config::WanVaeConfig;

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     graph::{Graph, State},
+    models::{DecoderChunk, DecoderSession, LatentDecoder},
     nn::{CausalConv, ChannelNorm, Linear, Precision, ResnetBlock, ResnetMemory},
     op::OpError,
     ops::Conv3dOptions,
@@ -51,15 +52,6 @@ struct StageMemory {
     upsampler: Option<State>,
 }
 
-/// Which part of a video a graph decodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecoderChunk {
-    /// Whether it holds the first latent frame, and that alone; it becomes one frame, any other becomes several.
-    pub first: bool,
-    /// Latent frames.
-    pub latent_frames: usize,
-}
-
 impl DecoderMemory {
     /// All states, to be dropped after the last chunk.
     pub fn states(&self) -> impl Iterator<Item = &State> {
@@ -94,12 +86,7 @@ impl WanVaeDecoder {
         })
     }
 
-    /// The config.
-    pub fn config(&self) -> &WanVaeConfig {
-        &self.config
-    }
-
-    /// Frames that a chunk becomes.
+    /// Frames that a chunk becomes: one if it is the first, which holds the first latent frame alone.
     pub fn frames(&self, chunk: DecoderChunk) -> usize {
         let factor: usize =
             self.stages.iter().filter_map(|s| s.upsampler.as_ref()).map(Upsampler::time_factor).product();
@@ -202,6 +189,37 @@ impl WanVaeDecoder {
         graph.tap("conv_out", x);
         debug_assert_eq!(self.config.out_channels, RGB * patch(&self.config).pow(2));
         graph.unpatchify_frames(x, patch(&self.config), true)
+    }
+}
+
+impl LatentDecoder for WanVaeDecoder {
+    fn chunks(&self, latent_frames: usize, height: usize, width: usize, budget: usize) -> Vec<DecoderChunk> {
+        let remaining = latent_frames - 1;
+        let length = self.chunk_length(remaining, height, width, budget);
+        let chunk = DecoderChunk { first: false, latent_frames: length };
+        let first = DecoderChunk { first: true, latent_frames: 1 };
+        std::iter::once(first).chain(std::iter::repeat_n(chunk, remaining / length)).collect()
+    }
+
+    fn session(&self, height: usize, width: usize, precision: Precision) -> Box<dyn DecoderSession + '_> {
+        Box::new(Session { decoder: self, memory: self.memory(height, width, precision) })
+    }
+}
+
+/// A decoder with the memory of one video.
+#[derive(Debug)]
+struct Session<'a> {
+    decoder: &'a WanVaeDecoder,
+    memory: DecoderMemory,
+}
+
+impl DecoderSession for Session<'_> {
+    fn graph(&self, latents: &State, chunk: DecoderChunk, taps: bool) -> Result<Graph, OpError> {
+        self.decoder.chunk_graph(latents, chunk, &self.memory, true, taps)
+    }
+
+    fn states(&self) -> Vec<State> {
+        self.memory.states().cloned().collect()
     }
 }
 

@@ -1,0 +1,238 @@
+//! What the pipeline asks of a model family. A family is a folder of small files that implements these traits over
+//! shared layers and ops; the pipeline knows nothing else of it.
+use crate::{
+    graph::{Graph, State},
+    nn::Precision,
+    op::OpError,
+    tensor::TensorId,
+};
+use model_loader::LoadError;
+use std::fmt::Debug;
+
+/// A model opened from a folder, without its text encoder: configs read, weights mapped, nothing loaded yet.
+pub trait VideoModel: Debug {
+    /// The settings published for it, for whatever neither the caller nor the folder says.
+    fn published(&self) -> PublishedSettings;
+
+    /// How prompts are prepared for it.
+    fn prompt_style(&self) -> PromptStyle;
+
+    /// How a video's sizes become those of its latents.
+    fn latent_sizes(&self) -> LatentSizes;
+
+    /// Whether the components fit each other and a text encoder of this width.
+    ///
+    /// # Errors
+    /// If two configs contradict each other.
+    fn check(&self, text_width: usize) -> Result<(), Mismatch>;
+
+    /// Bytes of the transformer's stored weights.
+    fn transformer_bytes(&self) -> usize;
+
+    /// Bytes of the autoencoder's stored weights.
+    fn vae_bytes(&self) -> usize;
+
+    /// Takes the transformer's weights.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    fn load_transformer(&self) -> Result<Box<dyn DenoisingTransformer>, LoadError>;
+
+    /// Takes the decoder's weights.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    fn load_decoder(&self) -> Result<Box<dyn LatentDecoder>, LoadError>;
+}
+
+/// Default settings of a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PublishedSettings {
+    /// Columns of a frame.
+    pub width: usize,
+    /// Rows of a frame.
+    pub height: usize,
+    /// Frames.
+    pub num_frames: usize,
+    /// Frames per second.
+    pub fps: f64,
+    /// Denoising steps.
+    pub num_inference_steps: usize,
+    /// Guidance scale.
+    pub guidance_scale: f64,
+}
+
+/// How a prompt becomes the rows that the transformer attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptStyle {
+    /// Whether the text is cleaned (HTML, white space, broken encodings) before it is split into tokens.
+    pub cleaned: bool,
+    /// The longest prompt in tokens; shorter ones are padded to it, or to what the tokenizer's config says if that is less.
+    pub length: usize,
+    /// What stands after the words.
+    pub padding: Padding,
+}
+
+/// What fills a prompt up to its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// Rows of zeros; the encoder sees the words alone.
+    Zeros,
+    /// Padding tokens, encoded like words.
+    Tokens,
+}
+
+/// How a video's sizes become those of its latents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatentSizes {
+    /// Channels of a latent.
+    pub channels: usize,
+    /// Pixels along the edge of a latent.
+    pub spatial: usize,
+    /// Frames of a latent frame, but for the first.
+    pub temporal: usize,
+    /// Latents of a token along t, h, w.
+    pub patch: [usize; 3],
+    /// Whether latent frames are filled up to whole tokens (the additional ones come first and are not decoded) instead
+    /// of being refused.
+    pub pads_frames: bool,
+    /// Whether the family's files and noise have frames before channels.
+    pub frames_first: bool,
+}
+
+/// Two configs contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// A field and its file.
+    pub what: &'static str,
+    /// What it says.
+    pub got: usize,
+    /// What it must say.
+    pub expected: usize,
+    /// Why: the other field and its file.
+    pub other: &'static str,
+}
+
+impl Mismatch {
+    /// Compares fields pairwise: what, its value, the other, its value.
+    ///
+    /// # Errors
+    /// The first pair that differs.
+    pub fn check(pairs: &[(&'static str, usize, &'static str, usize)]) -> Result<(), Self> {
+        match pairs.iter().find(|(_, got, _, expected)| got != expected) {
+            Some(&(what, got, other, expected)) => Err(Self { what, got, expected, other }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One prompt as the transformer attends to it: states that a graph has written once per prompt.
+#[derive(Debug, Clone)]
+pub struct TextContext {
+    pub(crate) states: Vec<State>,
+}
+
+impl TextContext {
+    /// All states, to be dropped when the prompt is done.
+    pub fn states(&self) -> &[State] {
+        &self.states
+    }
+}
+
+/// Rotary tables, to be reported: f32 `[tokens, head_dim / 2]` each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RopeTables {
+    /// Cosines.
+    pub cos: Vec<f32>,
+    /// Sines.
+    pub sin: Vec<f32>,
+    /// Channels of a head: twice the columns.
+    pub head_dim: usize,
+}
+
+/// The denoising network.
+pub trait DenoisingTransformer: Debug {
+    /// The graph that brings a prompt into the form that the blocks attend to.
+    ///
+    /// Input `embeds` `[length, width]` f32; no outputs, but the context's states. With `taps`, what the family reports
+    /// of it is kept.
+    ///
+    /// # Errors
+    /// If the weights do not fit the graph.
+    fn context_graph(
+        &self,
+        length: usize,
+        precision: Precision,
+        taps: bool,
+    ) -> Result<(Graph, TextContext), OpError>;
+
+    /// One evaluation for each context: the model's outputs `[C, F, H, W]` f32, in the order of `contexts`.
+    ///
+    /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), `timestep` `[1]` f32 as the noise scheduler gives
+    /// it (0..1000).
+    ///
+    /// # Errors
+    /// If the latents do not fit the model.
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        latents: TensorId,
+        timestep: TensorId,
+        contexts: &[&TextContext],
+        precision: Precision,
+    ) -> Result<Vec<TensorId>, OpError>;
+
+    /// The rotary tables for latents `[C, F, H, W]`, if the model rotates.
+    fn rope_tables(&self, latents: [usize; 4]) -> Option<RopeTables>;
+
+    /// How the reference lays the tap `name` out.
+    fn tap_layout(&self, name: &str) -> TapLayout {
+        let _ = name;
+        TapLayout::Batched
+    }
+}
+
+/// How the reference lays a tensor out that is `[rows, columns]` here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TapLayout {
+    /// With a batch axis in front.
+    Batched,
+    /// As it is: the row stands for the batch.
+    Plain,
+    /// Channels before positions, these along t, h, w.
+    ChannelsFirst,
+}
+
+/// Which part of a video a graph decodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecoderChunk {
+    /// Whether it holds the first latent frame.
+    pub first: bool,
+    /// Latent frames.
+    pub latent_frames: usize,
+}
+
+/// The decoder of an autoencoder: causal in time, so it runs chunk by chunk and remembers.
+pub trait LatentDecoder: Debug {
+    /// The chunks of a video in order. Where their lengths do not change the result, the widest feature map stays near
+    /// `budget` bytes for latents of `height` x `width`.
+    fn chunks(&self, latent_frames: usize, height: usize, width: usize, budget: usize) -> Vec<DecoderChunk>;
+
+    /// A memory for latents of `height` x `width`, empty.
+    fn session(&self, height: usize, width: usize, precision: Precision) -> Box<dyn DecoderSession + '_>;
+}
+
+/// A decoder at work on one video: its graphs share a memory.
+pub trait DecoderSession: Debug {
+    /// The graph of one kind of chunk.
+    ///
+    /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), scaled as the transformer leaves them; input
+    /// `frame` `[1]` u32 is the chunk's first latent frame. Outputs: `video` `[T, H, W, 3]` f32 in -1..1 and `rgb8`.
+    ///
+    /// # Errors
+    /// If the latents do not fit the model.
+    fn graph(&self, latents: &State, chunk: DecoderChunk, taps: bool) -> Result<Graph, OpError>;
+
+    /// All states, to be dropped after the last chunk.
+    fn states(&self) -> Vec<State>;
+}

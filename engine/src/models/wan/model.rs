@@ -1,0 +1,99 @@
+//! A Wan 2.1 folder as the pipeline sees it.
+use super::{WanTransformer, WanVaeDecoder};
+use crate::models::{
+    DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding, PromptStyle, PublishedSettings,
+    VideoModel,
+};
+use model_loader::{
+    Checkpoint, LoadError, ModelFolder,
+    config::{WanTransformerConfig, WanVaeConfig},
+};
+
+/// The longest prompt in tokens; the published pipeline's default.
+const MAX_SEQUENCE_LENGTH: usize = 512;
+
+/// Configs and mapped weights of a Wan text-to-video model.
+#[derive(Debug)]
+pub struct WanModel {
+    transformer: WanTransformerConfig,
+    transformer_weights: Checkpoint,
+    vae: WanVaeConfig,
+    vae_weights: Checkpoint,
+}
+
+impl WanModel {
+    /// Reads the configs and the headers of the weights.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, or a config asks for what there is not.
+    pub fn open(folder: &ModelFolder) -> Result<Self, LoadError> {
+        Ok(Self {
+            transformer: WanTransformerConfig::load(folder, "transformer")?,
+            transformer_weights: Checkpoint::open(folder, "transformer")?,
+            vae: WanVaeConfig::load(folder, "vae")?,
+            vae_weights: Checkpoint::open(folder, "vae")?,
+        })
+    }
+}
+
+impl VideoModel for WanModel {
+    /// Those of Wan 2.1 1.3B.
+    fn published(&self) -> PublishedSettings {
+        PublishedSettings {
+            width: 832,
+            height: 480,
+            num_frames: 81,
+            fps: 16.0,
+            num_inference_steps: 50,
+            guidance_scale: 5.0,
+        }
+    }
+
+    fn prompt_style(&self) -> PromptStyle {
+        PromptStyle { cleaned: true, length: MAX_SEQUENCE_LENGTH, padding: Padding::Zeros }
+    }
+
+    fn latent_sizes(&self) -> LatentSizes {
+        LatentSizes {
+            channels: self.vae.z_dim,
+            spatial: self.vae.scale_factor_spatial,
+            temporal: self.vae.scale_factor_temporal,
+            patch: self.transformer.patch_size,
+            pads_frames: false,
+            frames_first: false,
+        }
+    }
+
+    fn check(&self, text_width: usize) -> Result<(), Mismatch> {
+        let Self { transformer, vae, .. } = self;
+        let text = (
+            "text_dim of transformer/config.json",
+            transformer.text_dim,
+            "d_model of text_encoder/config.json",
+        );
+        let input = ("in_channels of transformer/config.json", transformer.in_channels);
+        let output = ("out_channels of transformer/config.json", transformer.out_channels);
+        let z_dim = "z_dim of vae/config.json";
+        Mismatch::check(&[
+            (text.0, text.1, text.2, text_width),
+            (input.0, input.1, z_dim, vae.z_dim),
+            (output.0, output.1, z_dim, vae.z_dim),
+        ])
+    }
+
+    fn transformer_bytes(&self) -> usize {
+        self.transformer_weights.bytes_total()
+    }
+
+    fn vae_bytes(&self) -> usize {
+        self.vae_weights.bytes_total()
+    }
+
+    fn load_transformer(&self) -> Result<Box<dyn DenoisingTransformer>, LoadError> {
+        Ok(Box::new(WanTransformer::load(&self.transformer_weights, &self.transformer)?))
+    }
+
+    fn load_decoder(&self) -> Result<Box<dyn LatentDecoder>, LoadError> {
+        Ok(Box::new(WanVaeDecoder::load(&self.vae_weights, &self.vae)?))
+    }
+}

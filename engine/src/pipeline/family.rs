@@ -1,0 +1,46 @@
+//! Which family a folder belongs to.
+use super::EngineError;
+use crate::models::{PublishedSettings, VideoModel, wan::WanModel};
+use model_loader::{LoadError, ModelFolder};
+
+/// Opens the networks of a folder by what its `model_index.json` says it is.
+pub(super) fn open_model(folder: &ModelFolder) -> Result<Box<dyn VideoModel>, LoadError> {
+    // The index refuses pipelines and components that are not supported, by name.
+    let index = folder.index()?;
+    match index.pipeline.as_str() {
+        "WanPipeline" => Ok(Box::new(WanModel::open(folder)?)),
+        _ => Err(LoadError::UnsupportedPipeline {
+            file: "model_index.json".to_owned(),
+            class: index.pipeline,
+            supported: "WanPipeline".to_owned(),
+        }),
+    }
+}
+
+/// What a model publishes about itself, from its configs alone: its default settings, and what its sizes are multiples of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ModelFacts {
+    /// The settings published for it.
+    pub published: PublishedSettings,
+    /// Frames are a multiple of this plus one.
+    pub frame_step: usize,
+    /// Sides are multiples of this.
+    pub side_step: usize,
+}
+
+impl ModelFacts {
+    /// Reads the configs of a folder.
+    ///
+    /// # Errors
+    /// If the model is damaged or of an unknown kind.
+    pub fn read(folder: &ModelFolder) -> Result<Self, EngineError> {
+        let model = open_model(folder)?;
+        let sizes = model.latent_sizes();
+        let [_, ph, pw] = sizes.patch;
+        Ok(Self {
+            published: model.published(),
+            frame_step: sizes.temporal,
+            side_step: sizes.spatial * ph.max(pw),
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! The latents of a video: their sizes, and their layout outside of the engine.
+use super::{EngineError, GenerationSettings};
+use crate::models::LatentSizes;
+
+/// The latents that a run works on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LatentVideo {
+    /// `[C, F, H, W]`.
+    pub(super) shape: [usize; 4],
+    /// Leading frames that only fill up a token; they are not decoded.
+    pub(super) leading: usize,
+    patch: [usize; 3],
+    frames_first: bool,
+}
+
+impl LatentVideo {
+    /// The latents for these settings.
+    ///
+    /// # Errors
+    /// If a size does not fit the model.
+    pub(super) fn new(settings: &GenerationSettings, sizes: LatentSizes) -> Result<Self, EngineError> {
+        let [pt, ph, pw] = sizes.patch;
+        if settings.num_frames == 0 || !(settings.num_frames - 1).is_multiple_of(sizes.temporal) {
+            let expected = format!("must be a multiple of {} plus one", sizes.temporal);
+            return Err(refused("the number of frames", settings.num_frames, expected));
+        }
+        let wanted = (settings.num_frames - 1) / sizes.temporal + 1;
+        let frames = if sizes.pads_frames { wanted.next_multiple_of(pt) } else { wanted };
+        if !frames.is_multiple_of(pt) {
+            let expected = format!("must be a multiple of {pt}");
+            return Err(refused("the number of latent frames", frames, expected));
+        }
+        let height = side("the height", settings.height, sizes.spatial, ph)?;
+        let width = side("the width", settings.width, sizes.spatial, pw)?;
+        let shape = [sizes.channels, frames, height, width];
+        check_elements(settings, &shape)?;
+        Ok(Self { shape, leading: frames - wanted, patch: sizes.patch, frames_first: sizes.frames_first })
+    }
+
+    /// Frames that are decoded.
+    pub(super) fn decoded(&self) -> usize {
+        self.shape[1] - self.leading
+    }
+
+    /// Latents in all.
+    pub(super) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Tokens along t, h, w.
+    pub(super) fn grid(&self) -> [usize; 3] {
+        let [_, f, h, w] = self.shape;
+        let [pt, ph, pw] = self.patch;
+        [f / pt, h / ph, w / pw]
+    }
+
+    /// The extents outside of the engine, without the batch axis.
+    pub(super) fn outer_shape(&self) -> [usize; 4] {
+        let [c, f, h, w] = self.shape;
+        if self.frames_first { [f, c, h, w] } else { self.shape }
+    }
+
+    /// Values from the layout outside to `[C, F, H, W]`.
+    pub(super) fn inward(&self, values: Vec<f32>) -> Vec<f32> {
+        if self.frames_first { swap_first_axes(&values, self.outer_shape()) } else { values }
+    }
+
+    /// Values from `[C, F, H, W]` to the layout outside.
+    pub(super) fn outward(&self, values: Vec<f32>) -> Vec<f32> {
+        if self.frames_first { swap_first_axes(&values, self.shape) } else { values }
+    }
+}
+
+fn refused(what: &'static str, got: usize, expected: String) -> EngineError {
+    EngineError::Setting { what, got: got.to_string(), expected }
+}
+
+fn side(what: &'static str, pixels: usize, spatial: usize, patch: usize) -> Result<usize, EngineError> {
+    let step = spatial * patch;
+    if pixels == 0 || !pixels.is_multiple_of(step) {
+        return Err(refused(what, pixels, format!("must be a multiple of {step}")));
+    }
+    Ok(pixels / spatial)
+}
+
+fn check_elements(settings: &GenerationSettings, shape: &[usize; 4]) -> Result<(), EngineError> {
+    let elements = shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n));
+    let Some(elements) = elements.filter(|n| u32::try_from(*n).is_ok()) else {
+        return Err(EngineError::Setting {
+            what: "the size of the video",
+            got: format!("{}x{}x{}", settings.width, settings.height, settings.num_frames),
+            expected: "is too large to be indexed".to_owned(),
+        });
+    };
+    match &settings.initial_latents {
+        Some(latents) if latents.len() != elements => {
+            Err(refused("the number of initial latents", latents.len(), format!("must be that of {shape:?}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `[a, b, ..]` to `[b, a, ..]`.
+fn swap_first_axes(values: &[f32], [a, b, h, w]: [usize; 4]) -> Vec<f32> {
+    let plane = h * w;
+    let mut out = Vec::with_capacity(values.len());
+    for second in 0..b {
+        for first in 0..a {
+            out.extend_from_slice(&values[(first * b + second) * plane..][..plane]);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: LatentSizes = LatentSizes {
+        channels: 3,
+        spatial: 8,
+        temporal: 4,
+        patch: [2, 2, 2],
+        pads_frames: true,
+        frames_first: true,
+    };
+
+    #[test]
+    fn frames_are_filled_up_where_the_family_does_so() {
+        let video = LatentVideo::new(&GenerationSettings::new("", 32, 16, 9), SIZES).unwrap();
+        assert_eq!((video.shape, video.leading, video.decoded()), ([3, 4, 2, 4], 1, 3));
+        let strict = LatentSizes { pads_frames: false, ..SIZES };
+        let error = LatentVideo::new(&GenerationSettings::new("", 32, 16, 9), strict).unwrap_err();
+        assert_eq!(error.to_string(), "the number of latent frames is 3, must be a multiple of 2");
+    }
+
+    #[test]
+    fn layouts_lead_back() {
+        let video = LatentVideo::new(&GenerationSettings::new("", 16, 16, 5), SIZES).unwrap();
+        let outer: Vec<f32> = (0..24_u8).map(f32::from).collect();
+        let inner = video.inward(outer.clone());
+        assert_eq!(video.outer_shape(), [2, 3, 2, 2]);
+        // The second frame's first channel stands behind the first frame's first channel.
+        assert_eq!(inner[4..8], outer[12..16]);
+        assert_eq!(video.outward(inner), outer);
+    }
+}
