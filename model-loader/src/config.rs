@@ -16,7 +16,10 @@ pub(crate) use fields::Fields;
 pub use cogvideox_transformer::CogVideoXTransformerConfig;
 pub use cogvideox_vae::CogVideoXVaeConfig;
 pub use generation::GenerationConfig;
-pub use scheduler::{FlowMatchEulerConfig, SchedulerConfig, UniPcConfig};
+pub use scheduler::{
+    CogVideoXSchedulerConfig, FlowMatchEulerConfig, PredictionType, SchedulerConfig, TimestepSpacing,
+    UniPcConfig,
+};
 pub use t5::T5Config;
 pub use tokenizer::TokenizerConfig;
 pub use wan_transformer::WanTransformerConfig;

@@ -1,5 +1,9 @@
 //! `scheduler/scheduler_config.json`: how noise is removed step by step.
 
+mod cogvideox;
+
+pub use cogvideox::{CogVideoXSchedulerConfig, PredictionType, TimestepSpacing};
+
 use crate::config::{Fields, limits};
 use crate::{ModelFolder, Result};
 
@@ -10,6 +14,10 @@ pub enum SchedulerConfig {
     FlowMatchEuler(FlowMatchEulerConfig),
     /// `UniPCMultistepScheduler` on flow sigmas.
     UniPc(UniPcConfig),
+    /// `CogVideoXDDIMScheduler`.
+    CogVideoXDdim(CogVideoXSchedulerConfig),
+    /// `CogVideoXDPMScheduler`.
+    CogVideoXDpm(CogVideoXSchedulerConfig),
 }
 
 /// The numbers of a `FlowMatchEulerDiscreteScheduler`.
@@ -38,6 +46,9 @@ pub struct UniPcConfig {
 
 const FLOW_MATCH_EULER: &str = "FlowMatchEulerDiscreteScheduler";
 const UNIPC: &str = "UniPCMultistepScheduler";
+const COGVIDEOX_DDIM: &str = "CogVideoXDDIMScheduler";
+const COGVIDEOX_DPM: &str = "CogVideoXDPMScheduler";
+const SUPPORTED: [&str; 4] = [FLOW_MATCH_EULER, UNIPC, COGVIDEOX_DDIM, COGVIDEOX_DPM];
 
 impl SchedulerConfig {
     /// Reads and checks `component/scheduler_config.json`.
@@ -62,15 +73,17 @@ impl SchedulerConfig {
         match self {
             Self::FlowMatchEuler(config) => config.num_train_timesteps,
             Self::UniPc(config) => config.num_train_timesteps,
+            Self::CogVideoXDdim(config) | Self::CogVideoXDpm(config) => config.num_train_timesteps,
         }
     }
 
-    /// The shift of the sigmas, whichever the scheduler.
+    /// The shift of the sigmas, for a scheduler that has sigmas: one of a flow-matching model.
     #[must_use]
-    pub const fn flow_shift(&self) -> f64 {
+    pub const fn flow_shift(&self) -> Option<f64> {
         match self {
-            Self::FlowMatchEuler(config) => config.shift,
-            Self::UniPc(config) => config.flow_shift,
+            Self::FlowMatchEuler(config) => Some(config.shift),
+            Self::UniPc(config) => Some(config.flow_shift),
+            Self::CogVideoXDdim(_) | Self::CogVideoXDpm(_) => None,
         }
     }
 
@@ -79,7 +92,9 @@ impl SchedulerConfig {
         match class.as_str() {
             FLOW_MATCH_EULER => FlowMatchEulerConfig::take(fields).map(Self::FlowMatchEuler),
             UNIPC => UniPcConfig::take(fields).map(Self::UniPc),
-            _ => Err(fields.unsupported("_class_name", class, &format!("{FLOW_MATCH_EULER}, {UNIPC}"))),
+            COGVIDEOX_DDIM => CogVideoXSchedulerConfig::take(fields).map(Self::CogVideoXDdim),
+            COGVIDEOX_DPM => CogVideoXSchedulerConfig::take(fields).map(Self::CogVideoXDpm),
+            _ => Err(fields.unsupported("_class_name", class, &SUPPORTED.join(", "))),
         }
     }
 }

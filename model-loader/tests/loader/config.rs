@@ -59,7 +59,7 @@ fn the_small_model_is_read() {
     let SchedulerConfig::UniPc(unipc) = &scheduler else { panic!("{scheduler:?}") };
     assert_eq!((unipc.num_train_timesteps, unipc.solver_order, unipc.flow_shift), (1000, 2, 3.0));
     assert!(unipc.lower_order_final && unipc.disable_corrector.is_empty());
-    assert_eq!((scheduler.flow_shift(), scheduler.num_train_timesteps()), (3.0, 1000));
+    assert_eq!((scheduler.flow_shift(), scheduler.num_train_timesteps()), (Some(3.0), 1000));
 
     assert_eq!(TokenizerConfig::load(&folder, "tokenizer").unwrap().model_max_length, Some(512));
     assert_eq!(GenerationConfig::load(&folder).unwrap(), GenerationConfig::default());
@@ -88,7 +88,10 @@ fn absent_keys_have_the_defaults_of_the_libraries() {
     refused(T5Config::from_json("f.json", b"{}"), &["`model_type`"]);
 
     let euler = SchedulerConfig::from_json("f.json", json!({"_class_name": EULER}).to_string().as_bytes());
-    assert_eq!((euler.as_ref().unwrap().flow_shift(), euler.unwrap().num_train_timesteps()), (1.0, 1000));
+    assert_eq!(
+        (euler.as_ref().unwrap().flow_shift(), euler.unwrap().num_train_timesteps()),
+        (Some(1.0), 1000)
+    );
     // UniPC's own default predicts noise, which is not what a flow model does.
     let unipc = json!({"_class_name": UNIPC}).to_string();
     refused(SchedulerConfig::from_json("f.json", unipc.as_bytes()), &["`prediction_type`", "\"epsilon\""]);
@@ -278,7 +281,7 @@ fn schedulers_that_cannot_be_run_are_refused() {
     let euler =
         json!({"_class_name": EULER, "shift": 5, "base_shift": 0.5, "time_shift_type": "exponential"});
     let euler = SchedulerConfig::from_json("f.json", euler.to_string().as_bytes()).unwrap();
-    assert_eq!(euler.flow_shift(), 5.0);
+    assert_eq!(euler.flow_shift(), Some(5.0));
     refused(SchedulerConfig::from_json("f.json", b"{}"), &["f.json", "`_class_name`"]);
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod corruption;
 mod folder;
 mod prompt;
+mod scheduler;
 mod tokenizer;
 
 use std::collections::BTreeMap;
