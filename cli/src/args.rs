@@ -160,10 +160,14 @@ pub(crate) enum PrecisionArg {
 /// Noise schedulers by their short names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchedulerArg {
-    /// First order
+    /// First order, for flow-matching models
     Euler,
-    /// UniPC, second order
+    /// UniPC, second order, for flow-matching models
     Unipc,
+    /// First order, for v-prediction models
+    Ddim,
+    /// DPM-Solver++, second order with fresh noise in every step, for v-prediction models
+    Dpm,
 }
 
 #[cfg(test)]

@@ -125,6 +125,8 @@ impl From<SchedulerArg> for SchedulerKind {
         match scheduler {
             SchedulerArg::Euler => Self::FlowMatchEuler,
             SchedulerArg::Unipc => Self::UniPc,
+            SchedulerArg::Ddim => Self::Ddim,
+            SchedulerArg::Dpm => Self::Dpm,
         }
     }
 }

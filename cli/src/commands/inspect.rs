@@ -102,12 +102,8 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     let _ = writeln!(text, "pipeline   {}", index.pipeline);
     let _ = writeln!(text, "settings   {}", generation(folder)?);
     let scheduler = SchedulerConfig::load(folder, "scheduler").map_err(model::failure)?;
-    let _ = writeln!(
-        text,
-        "scheduler  {}, shift {}",
-        index.class("scheduler").unwrap_or("?"),
-        scheduler.flow_shift()
-    );
+    let shift = scheduler.flow_shift().map(|shift| format!(", shift {shift}")).unwrap_or_default();
+    let _ = writeln!(text, "scheduler  {}{shift}", index.class("scheduler").unwrap_or("?"));
     let tokenizer = Tokenizer::open(folder).map_err(model::failure)?;
     let _ = writeln!(text, "tokenizer  {} pieces{}", tokenizer.vocab_size(), longest_prompt(folder)?);
 

@@ -1,4 +1,4 @@
-//! Seeded standard-normal noise for the first latents.
+//! Seeded standard-normal noise.
 
 mod philox;
 mod torch_cpu;
@@ -16,7 +16,42 @@ pub enum NoiseSource {
     TorchCpu,
 }
 
+/// The noise of one run, tensor after tensor.
+#[derive(Debug, Clone)]
+pub struct NoiseStream(Position);
+
+#[derive(Debug, Clone)]
+enum Position {
+    Philox { normal: PhiloxNormal, next: u64 },
+    TorchCpu(Box<TorchCpuNormal>),
+}
+
+impl NoiseStream {
+    /// The next tensor of `elements` values.
+    #[must_use]
+    pub fn draw(&mut self, elements: usize) -> Vec<f32> {
+        let mut out = vec![0.0; elements];
+        match &mut self.0 {
+            Position::Philox { normal, next } => {
+                normal.fill(*next, &mut out);
+                *next += elements as u64;
+            }
+            Position::TorchCpu(normal) => normal.fill(&mut out),
+        }
+        out
+    }
+}
+
 impl NoiseSource {
+    /// A run's noise from the beginning; its first tensor is that of [`tensor`](Self::tensor).
+    #[must_use]
+    pub fn stream(self, seed: u64) -> NoiseStream {
+        NoiseStream(match self {
+            Self::Philox => Position::Philox { normal: PhiloxNormal::new(seed), next: 0 },
+            Self::TorchCpu => Position::TorchCpu(Box::new(TorchCpuNormal::new(seed))),
+        })
+    }
+
     /// Fills `out`, in the order of its elements.
     pub fn fill(self, seed: u64, out: &mut [f32]) {
         match self {
@@ -73,5 +108,18 @@ mod tests {
             assert_ne!(source.tensor(7, &[15]), source.tensor(8, &[15]));
             assert!(source.tensor(7, &[3, 0]).is_empty());
         }
+    }
+
+    #[test]
+    fn a_stream_goes_on() {
+        for source in [NoiseSource::Philox, NoiseSource::TorchCpu] {
+            let mut stream = source.stream(7);
+            let (first, second) = (stream.draw(50), stream.draw(50));
+            assert_eq!(first, source.tensor(7, &[50]));
+            assert_ne!(first, second);
+        }
+        let mut stream = NoiseSource::Philox.stream(7);
+        let parts = [stream.draw(3), stream.draw(8), stream.draw(5)].concat();
+        assert_eq!(parts, NoiseSource::Philox.tensor(7, &[16]));
     }
 }

@@ -18,6 +18,11 @@ pub trait NoiseScheduler: Debug + Send + Sync {
     /// The noise level before each step and, last, after the final one: one more than there are steps.
     fn sigmas(&self) -> &[f64];
 
+    /// The table that the steps are made from, with the name it goes by.
+    fn table(&self) -> (&'static str, &[f64]) {
+        ("sigmas", self.sigmas())
+    }
+
     /// How many rows of the latents' size the solver works on. Row 0 is the latents; the others are history,
     /// and must be zero before the first step.
     fn state_rows(&self) -> usize;
@@ -31,6 +36,12 @@ pub trait NoiseScheduler: Debug + Send + Sync {
     /// The number of steps.
     fn steps(&self) -> usize {
         self.timesteps().len()
+    }
+
+    /// How many times step `step` draws standard-normal noise of the latents' size. The last draw is the one that
+    /// the update gets; diffusers throws others away, which shifts all later draws of its generator.
+    fn noise_draws(&self, step: usize) -> usize {
+        usize::from(self.update(step).needs_noise())
     }
 
     /// What the standard-normal noise is multiplied by to become the first latents.

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::scheduler_kind::SchedulerKind;
+
 /// Why a noise scheduler cannot be built.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum SchedulerError {
@@ -28,10 +30,26 @@ pub enum SchedulerError {
         steps: usize,
     },
     /// There is no scheduler of this name.
-    #[error("no scheduler is called `{name}`, expected `euler` or `unipc`")]
+    #[error("no scheduler is called `{name}`, expected `euler`, `unipc`, `ddim` or `dpm`")]
     Unknown {
         /// The name that was asked for.
         name: String,
+    },
+    /// The model was trained for schedulers of another kind.
+    #[error("the scheduler `{kind}` does not fit this model, which was made for `{own}`; expected `{}` or `{}`", fitting[0], fitting[1])]
+    Misfit {
+        /// The scheduler that was asked for.
+        kind: SchedulerKind,
+        /// The one that the model's folder names.
+        own: SchedulerKind,
+        /// Those that fit.
+        fitting: [SchedulerKind; 2],
+    },
+    /// Only flow-matching models have a shift.
+    #[error("a flow shift does not fit this model, which was made for `{own}` and has none")]
+    NoShift {
+        /// The scheduler that the model's folder names.
+        own: SchedulerKind,
     },
     /// The configuration asks for something that is not implemented.
     #[error("{scheduler}: `{field}` is {value}, expected {expected}")]

@@ -3,9 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use model_loader::config::{FlowMatchEulerConfig, SchedulerConfig, UniPcConfig};
+use model_loader::config::{
+    CogVideoXSchedulerConfig, FlowMatchEulerConfig, PredictionType, SchedulerConfig, TimestepSpacing,
+    UniPcConfig,
+};
 
+use super::ddim::Ddim;
+use super::dpm::Dpm;
 use super::flow_match_euler::{FlowMatchEuler, FlowMatchEulerSettings};
+use super::noise_schedule::{NoiseScheduleSettings, Prediction, Spacing};
 use super::noise_scheduler::NoiseScheduler;
 use super::scheduler_error::SchedulerError;
 use super::unipc::{UniPc, UniPcSettings};
@@ -17,11 +23,23 @@ pub enum SchedulerKind {
     FlowMatchEuler,
     /// [`UniPc`], called `unipc`.
     UniPc,
+    /// [`Ddim`], called `ddim`.
+    Ddim,
+    /// [`Dpm`], called `dpm`.
+    Dpm,
+}
+
+/// What a model was trained to undo: its schedulers cannot be exchanged with the other's.
+enum Schedule {
+    /// Flow matching from a sample to noise, moved by a shift.
+    Flow { num_train_timesteps: usize, shift: f64 },
+    /// Diffusion that keeps the variance.
+    VariancePreserving(NoiseScheduleSettings),
 }
 
 impl SchedulerKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::FlowMatchEuler, Self::UniPc];
+    pub const ALL: [Self; 4] = [Self::FlowMatchEuler, Self::UniPc, Self::Ddim, Self::Dpm];
 
     /// The kind that a model folder asks for.
     #[must_use]
@@ -29,6 +47,8 @@ impl SchedulerKind {
         match config {
             SchedulerConfig::FlowMatchEuler(_) => Self::FlowMatchEuler,
             SchedulerConfig::UniPc(_) => Self::UniPc,
+            SchedulerConfig::CogVideoXDdim(_) => Self::Ddim,
+            SchedulerConfig::CogVideoXDpm(_) => Self::Dpm,
         }
     }
 
@@ -38,36 +58,66 @@ impl SchedulerKind {
         match self {
             Self::FlowMatchEuler => "euler",
             Self::UniPc => "unipc",
+            Self::Ddim => "ddim",
+            Self::Dpm => "dpm",
         }
     }
 
     /// Builds the scheduler of a model folder for `steps` steps.
     ///
-    /// `kind` replaces the kind that the folder asks for, but keeps its shift and its timesteps; `flow_shift`
-    /// replaces the shift.
+    /// `kind` replaces the kind that the folder asks for, but keeps its schedule: for a flow-matching model its
+    /// shift, which `flow_shift` replaces.
     ///
     /// # Errors
-    /// If the number of steps, the shift or a field of the configuration cannot be used.
+    /// If the number of steps, the shift or a field of the configuration cannot be used, or if the model was not
+    /// trained for this kind of scheduler.
     pub fn build(
         config: &SchedulerConfig,
         kind: Option<Self>,
         steps: usize,
         flow_shift: Option<f64>,
     ) -> Result<Box<dyn NoiseScheduler>, SchedulerError> {
-        let num_train_timesteps = config.num_train_timesteps();
-        let shift = flow_shift.unwrap_or(config.flow_shift());
-        match kind.unwrap_or(Self::of(config)) {
-            Self::FlowMatchEuler => {
+        let own = Self::of(config);
+        let kind = kind.unwrap_or(own);
+        match (Schedule::new(config, flow_shift), kind) {
+            (Schedule::Flow { num_train_timesteps, shift }, Self::FlowMatchEuler) => {
                 let settings = FlowMatchEulerSettings { num_train_timesteps, shift };
                 Ok(Box::new(FlowMatchEuler::new(settings, steps)?))
             }
-            Self::UniPc => {
+            (Schedule::Flow { num_train_timesteps, shift }, Self::UniPc) => {
                 let own = match config {
                     SchedulerConfig::UniPc(config) => config.into(),
-                    SchedulerConfig::FlowMatchEuler(_) => UniPcSettings::default(),
+                    _ => UniPcSettings::default(),
                 };
                 let settings = UniPcSettings { num_train_timesteps, flow_shift: shift, ..own };
                 Ok(Box::new(UniPc::new(&settings, steps)?))
+            }
+            (Schedule::VariancePreserving(_), Self::Ddim | Self::Dpm) if flow_shift.is_some() => {
+                Err(SchedulerError::NoShift { own })
+            }
+            (Schedule::VariancePreserving(settings), Self::Ddim) => {
+                Ok(Box::new(Ddim::new(&settings, steps)?))
+            }
+            (Schedule::VariancePreserving(settings), Self::Dpm) => Ok(Box::new(Dpm::new(&settings, steps)?)),
+            (Schedule::Flow { .. }, _) => {
+                Err(SchedulerError::Misfit { kind, own, fitting: [Self::FlowMatchEuler, Self::UniPc] })
+            }
+            (Schedule::VariancePreserving(_), _) => {
+                Err(SchedulerError::Misfit { kind, own, fitting: [Self::Ddim, Self::Dpm] })
+            }
+        }
+    }
+}
+
+impl Schedule {
+    fn new(config: &SchedulerConfig, flow_shift: Option<f64>) -> Self {
+        let num_train_timesteps = config.num_train_timesteps();
+        let flow = |own: f64| Self::Flow { num_train_timesteps, shift: flow_shift.unwrap_or(own) };
+        match config {
+            SchedulerConfig::FlowMatchEuler(config) => flow(config.shift),
+            SchedulerConfig::UniPc(config) => flow(config.flow_shift),
+            SchedulerConfig::CogVideoXDdim(config) | SchedulerConfig::CogVideoXDpm(config) => {
+                Self::VariancePreserving(config.into())
             }
         }
     }
@@ -106,12 +156,40 @@ impl From<&UniPcConfig> for UniPcSettings {
     }
 }
 
+impl From<&CogVideoXSchedulerConfig> for NoiseScheduleSettings {
+    fn from(config: &CogVideoXSchedulerConfig) -> Self {
+        Self {
+            num_train_timesteps: config.num_train_timesteps,
+            betas: [config.beta_start, config.beta_end],
+            set_alpha_to_one: config.set_alpha_to_one,
+            prediction: match config.prediction_type {
+                PredictionType::Epsilon => Prediction::Epsilon,
+                PredictionType::Sample => Prediction::Sample,
+                PredictionType::Velocity => Prediction::Velocity,
+            },
+            spacing: match config.timestep_spacing {
+                TimestepSpacing::Leading => Spacing::Leading { offset: config.steps_offset },
+                TimestepSpacing::Linspace => Spacing::Linspace,
+                TimestepSpacing::Trailing => Spacing::Trailing,
+            },
+            rescale_zero_snr: config.rescale_betas_zero_snr,
+            snr_shift_scale: config.snr_shift_scale,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use model_loader::config::{FlowMatchEulerConfig, SchedulerConfig, UniPcConfig};
+    use model_loader::config::{
+        CogVideoXSchedulerConfig, FlowMatchEulerConfig, PredictionType, SchedulerConfig, TimestepSpacing,
+        UniPcConfig,
+    };
 
     use super::SchedulerKind;
+    use crate::diffusion::ddim::Ddim;
+    use crate::diffusion::dpm::Dpm;
     use crate::diffusion::flow_match_euler::FlowMatchEuler;
+    use crate::diffusion::noise_schedule::NoiseScheduleSettings;
     use crate::diffusion::noise_scheduler::NoiseScheduler;
     use crate::diffusion::unipc::{UniPc, UniPcSettings};
 
@@ -152,10 +230,66 @@ mod tests {
         assert!(!same(build(&unipc, None, Some(3.0)).as_ref(), &own_unipc));
     }
 
+    fn cogvideox_config() -> CogVideoXSchedulerConfig {
+        CogVideoXSchedulerConfig {
+            num_train_timesteps: 1000,
+            beta_start: 0.000_85,
+            beta_end: 0.012,
+            set_alpha_to_one: true,
+            steps_offset: 0,
+            prediction_type: PredictionType::Velocity,
+            timestep_spacing: TimestepSpacing::Trailing,
+            rescale_betas_zero_snr: true,
+            snr_shift_scale: 3.0,
+        }
+    }
+
+    #[test]
+    fn both_solvers_of_a_diffusion_model_share_its_schedule() {
+        let settings = NoiseScheduleSettings { snr_shift_scale: 3.0, ..Default::default() };
+        let ddim = Ddim::new(&settings, 7).unwrap();
+        let dpm = Dpm::new(&settings, 7).unwrap();
+        for config in
+            [SchedulerConfig::CogVideoXDdim, SchedulerConfig::CogVideoXDpm].map(|c| c(cogvideox_config()))
+        {
+            let build = |kind| SchedulerKind::build(&config, kind, 7, None).unwrap();
+            assert!(same(build(Some(SchedulerKind::Ddim)).as_ref(), &ddim));
+            assert!(same(build(Some(SchedulerKind::Dpm)).as_ref(), &dpm));
+            let own = SchedulerKind::of(&config);
+            assert!(same(build(None).as_ref(), build(Some(own)).as_ref()));
+        }
+    }
+
+    #[test]
+    fn a_scheduler_of_another_kind_of_model_is_refused() {
+        let flow = SchedulerConfig::UniPc(unipc_config());
+        let diffusion = SchedulerConfig::CogVideoXDdim(cogvideox_config());
+        let message =
+            |config, kind| SchedulerKind::build(config, Some(kind), 7, None).unwrap_err().to_string();
+        for kind in [SchedulerKind::Ddim, SchedulerKind::Dpm] {
+            assert_eq!(
+                message(&flow, kind),
+                format!(
+                    "the scheduler `{kind}` does not fit this model, which was made for `unipc`; expected `euler` or `unipc`"
+                )
+            );
+        }
+        for kind in [SchedulerKind::FlowMatchEuler, SchedulerKind::UniPc] {
+            assert_eq!(
+                message(&diffusion, kind),
+                format!(
+                    "the scheduler `{kind}` does not fit this model, which was made for `ddim`; expected `ddim` or `dpm`"
+                )
+            );
+        }
+        let shifted = SchedulerKind::build(&diffusion, None, 7, Some(3.0)).unwrap_err().to_string();
+        assert_eq!(shifted, "a flow shift does not fit this model, which was made for `ddim` and has none");
+    }
+
     #[test]
     fn bad_numbers_reach_the_caller() {
         let config = SchedulerConfig::UniPc(unipc_config());
-        for kind in SchedulerKind::ALL {
+        for kind in [SchedulerKind::FlowMatchEuler, SchedulerKind::UniPc] {
             let message = |steps, shift| {
                 SchedulerKind::build(&config, Some(kind), steps, shift).unwrap_err().to_string()
             };
@@ -169,7 +303,7 @@ mod tests {
         for kind in SchedulerKind::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        let message = "ddim".parse::<SchedulerKind>().unwrap_err().to_string();
-        assert_eq!(message, "no scheduler is called `ddim`, expected `euler` or `unipc`");
+        let message = "ddpm".parse::<SchedulerKind>().unwrap_err().to_string();
+        assert_eq!(message, "no scheduler is called `ddpm`, expected `euler`, `unipc`, `ddim` or `dpm`");
     }
 }
