@@ -28,16 +28,53 @@ impl Graph {
         uncond: Option<TensorId>,
         coefficients: TensorId,
     ) -> Result<(), OpError> {
-        let mut inputs = vec![state, coefficients, cond];
-        inputs.extend(uncond);
-        self.push_into(DenoiseStep { guided: uncond.is_some() }, &inputs, state)
+        self.push_denoise_step(state, cond, uncond, None, coefficients)
+    }
+
+    /// [`denoise_step`](Self::denoise_step) of a stochastic solver: the state becomes A state + B v + N noise.
+    ///
+    /// `coefficients` holds N `[rows]` after the others.
+    ///
+    /// # Errors
+    /// If shapes or dtypes do not fit.
+    pub fn noisy_denoise_step(
+        &mut self,
+        state: TensorId,
+        cond: TensorId,
+        uncond: Option<TensorId>,
+        noise: TensorId,
+        coefficients: TensorId,
+    ) -> Result<(), OpError> {
+        self.push_denoise_step(state, cond, uncond, Some(noise), coefficients)
+    }
+
+    fn push_denoise_step(
+        &mut self,
+        state: TensorId,
+        cond: TensorId,
+        uncond: Option<TensorId>,
+        noise: Option<TensorId>,
+        coefficients: TensorId,
+    ) -> Result<(), OpError> {
+        let op = DenoiseStep { guided: uncond.is_some(), noisy: noise.is_some() };
+        let inputs: Vec<TensorId> =
+            [state, coefficients, cond].into_iter().chain(uncond).chain(noise).collect();
+        self.push_into(op, &inputs, state)
     }
 }
 
-/// Inputs: the state, which the output replaces; coefficients, cond and, if guided, uncond.
+/// Inputs: the state, which the output replaces; coefficients, cond and, if there are any, uncond and noise.
 #[derive(Debug)]
 struct DenoiseStep {
     guided: bool,
+    noisy: bool,
+}
+
+impl DenoiseStep {
+    /// Where among the inputs the noise is.
+    fn noise_input(&self) -> Option<usize> {
+        self.noisy.then_some(if self.guided { 4 } else { 3 })
+    }
 }
 
 params! {
@@ -60,17 +97,19 @@ impl Op for DenoiseStep {
         }
         OpError::expect_dtype(NAME, "state", state, DType::F32)?;
         OpError::expect_dtype(NAME, "coefficients", coefficients, DType::F32)?;
-        OpError::expect_shape(NAME, "coefficients", coefficients, &[1 + rows * rows + rows])?;
-        for (what, prediction) in ["cond", "uncond"].into_iter().zip(&inputs[2..]) {
-            OpError::expect_dtype(NAME, what, prediction, DType::F32)?;
-            OpError::expect_shape(NAME, what, prediction, &state.shape[1..])?;
+        let columns = if self.noisy { rows + 2 } else { rows + 1 };
+        OpError::expect_shape(NAME, "coefficients", coefficients, &[1 + rows * columns])?;
+        let names = [Some("cond"), self.guided.then_some("uncond"), self.noisy.then_some("noise")];
+        for (what, tensor) in names.into_iter().flatten().zip(&inputs[2..]) {
+            OpError::expect_dtype(NAME, what, tensor, DType::F32)?;
+            OpError::expect_shape(NAME, what, tensor, &state.shape[1..])?;
         }
         Ok(state.clone())
     }
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
         let rows = inputs[0].shape[0];
-        let per_row_element = 2 * (rows + 1) as u64;
+        let per_row_element = 2 * (rows + 1 + usize::from(self.noisy)) as u64;
         per_row_element * output.elements() as u64
     }
 
@@ -78,14 +117,16 @@ impl Op for DenoiseStep {
         let rows = io.output.shape[0];
         let elements = io.output.elements() / rows;
         let uncond = if self.guided { io.bind_input(3) } else { Binding::unused() };
+        let noise = self.noise_input().map_or_else(Binding::unused, |input| io.bind_input(input));
         Ok(vec![Dispatch {
             kernel: &shaders::DENOISE_STEP,
             variant: Variant::new()
                 .constant("ROWS", clamp_u32(rows))
                 .constant("GUIDED", u32::from(self.guided))
+                .constant("NOISY", u32::from(self.noisy))
                 .overriding("WG", 64),
             params: bytemuck::bytes_of(&DenoiseStepParams { elements: clamp_u32(elements) }).to_vec(),
-            bindings: vec![io.bind_input(2), uncond, io.bind_input(1), io.bind_output()],
+            bindings: vec![io.bind_input(2), uncond, io.bind_input(1), noise, io.bind_output()],
             grid: target.fold(elements.div_ceil(64)),
         }]
         .into())
@@ -97,6 +138,7 @@ impl Op for DenoiseStep {
         let elements = io.output_desc.elements() / rows;
         let (coefficients, cond) = (io.input(1), io.input(2));
         let uncond = self.guided.then(|| io.input(3));
+        let noise = self.noise_input().map(|input| io.input(input));
         // Piece i of every row goes to task i.
         let mut pieces: Vec<Vec<&mut [f32]>> = Vec::new();
         pieces.resize_with(elements.div_ceil(PIECE), Vec::new);
@@ -113,6 +155,7 @@ impl Op for DenoiseStep {
                     let base = uncond[index * PIECE + at];
                     v = base + guidance * (v - base);
                 }
+                let fresh = noise.map_or(0.0, |noise| noise[index * PIECE + at]);
                 let mut old = [0.0_f32; MAX_ROWS];
                 for (old, row) in old.iter_mut().zip(&piece) {
                     *old = row[at];
@@ -120,6 +163,9 @@ impl Op for DenoiseStep {
                 for (r, row) in piece.iter_mut().enumerate() {
                     let sum: f32 = matrix[r * rows..][..rows].iter().zip(&old).map(|(a, old)| a * old).sum();
                     row[at] = sum + matrix[rows * rows + r] * v;
+                    if noise.is_some() {
+                        row[at] += matrix[rows * rows + rows + r] * fresh;
+                    }
                 }
             }
         });
@@ -133,7 +179,7 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant = Variant::new().constant("ROWS", 3).constant("GUIDED", 1);
+        let variant = Variant::new().constant("ROWS", 3).constant("GUIDED", 1).constant("NOISY", 1);
         check_params::<DenoiseStepParams>(&shaders::DENOISE_STEP, &variant);
     }
 }

@@ -6,33 +6,51 @@ use engine::{DType, State, TensorDesc};
 pub fn cases() -> Vec<Case> {
     // A workgroup has 64 invocations, a task of the CPU 4096 elements.
     let mut cases: Vec<Case> =
-        [1, 63, 64, 65, 127, 4099].into_iter().map(|elements| case(&[elements], 3, true)).collect();
-    cases.extend((1..=6).flat_map(|rows| [true, false].map(|guided| case(&[2, 3, 5, 7], rows, guided))));
+        [1, 63, 64, 65, 127, 4099].into_iter().map(|elements| case(&[elements], 3, true, true)).collect();
+    for rows in 1..=6 {
+        for (guided, noisy) in [(true, false), (false, false), (true, true), (false, true)] {
+            cases.push(case(&[2, 3, 5, 7], rows, guided, noisy));
+        }
+    }
     cases
 }
 
-fn case(shape: &[usize], rows: usize, guided: bool) -> Case {
+fn case(shape: &[usize], rows: usize, guided: bool, noisy: bool) -> Case {
     let steps = rows + 1;
-    let guidance = if guided { "guided" } else { "plain" };
+    let name = match (guided, noisy) {
+        (true, true) => "guided noisy",
+        (true, false) => "guided",
+        (false, true) => "plain noisy",
+        (false, false) => "plain",
+    };
     let mut state_shape = vec![rows];
     state_shape.extend_from_slice(shape);
+    let columns = rows + 1 + usize::from(noisy);
     let mut inputs = Vec::new();
     for _ in 0..steps {
-        inputs.push(CaseInput::activation(&[1 + rows * rows + rows], DType::F32));
+        inputs.push(CaseInput::activation(&[1 + rows * columns], DType::F32));
         inputs.push(CaseInput::activation(shape, DType::F32).spiked());
         if guided {
+            inputs.push(CaseInput::activation(shape, DType::F32));
+        }
+        if noisy {
             inputs.push(CaseInput::activation(shape, DType::F32));
         }
     }
     let per_step = inputs.len() / steps;
     Case::new(
-        format!("denoise_step/{state_shape:?}/{guidance}"),
+        format!("denoise_step/{state_shape:?}/{name}"),
         inputs,
         move |graph, ids| {
             let state = State::new("latents", TensorDesc::new(&state_shape, DType::F32));
             let state = graph.state(&state);
             for step in ids.chunks(per_step) {
-                graph.denoise_step(state, step[1], step.get(2).copied(), step[0])?;
+                let uncond = guided.then(|| step[2]);
+                if noisy {
+                    graph.noisy_denoise_step(state, step[1], uncond, step[per_step - 1], step[0])?;
+                } else {
+                    graph.denoise_step(state, step[1], uncond, step[0])?;
+                }
             }
             Ok(state)
         },
@@ -40,7 +58,9 @@ fn case(shape: &[usize], rows: usize, guided: bool) -> Case {
             let elements = data[1].len();
             let mut state = vec![0.0; rows * elements];
             for step in data.chunks(per_step) {
-                state = reference(&state, rows, &step[0], &step[1], step.get(2).map(Vec::as_slice));
+                let uncond = guided.then(|| &*step[2]);
+                let noise = noisy.then(|| &*step[per_step - 1]);
+                state = reference(&state, rows, &step[0], &step[1], uncond, noise);
             }
             state
         },
@@ -55,6 +75,7 @@ fn reference(
     coefficients: &[f64],
     cond: &[f64],
     uncond: Option<&[f64]>,
+    noise: Option<&[f64]>,
 ) -> Vec<f64> {
     let elements = cond.len();
     let (a, b) = coefficients[1..].split_at(rows * rows);
@@ -62,7 +83,10 @@ fn reference(
     for r in 0..rows {
         for e in 0..elements {
             let v = uncond.map_or(cond[e], |uncond| uncond[e] + coefficients[0] * (cond[e] - uncond[e]));
-            out.push((0..rows).map(|i| a[r * rows + i] * state[i * elements + e]).sum::<f64>() + b[r] * v);
+            let fresh = noise.map_or(0.0, |noise| b[rows + r] * noise[e]);
+            out.push(
+                (0..rows).map(|i| a[r * rows + i] * state[i * elements + e]).sum::<f64>() + b[r] * v + fresh,
+            );
         }
     }
     out
@@ -92,6 +116,20 @@ mod tests {
         assert_eq!(refused, "denoise_step: cond is [5], expected [4]");
         let refused = refusal(&[2, 2, 2], &[2, 2], &[4], 7);
         assert_eq!(refused, "denoise_step: uncond is [4], expected [2, 2]");
+    }
+
+    #[test]
+    fn noise_needs_weights_of_its_own_and_the_shape_of_the_latents() {
+        let refusal = |noise: &[usize], coefficients: usize| {
+            let mut graph = Graph::new();
+            let state = graph.state(&State::new("latents", TensorDesc::new(&[2, 4], DType::F32)));
+            let cond = graph.input("cond", &[4], DType::F32);
+            let noise = graph.input("noise", noise, DType::F32);
+            let coefficients = graph.input("coefficients", &[coefficients], DType::F32);
+            graph.noisy_denoise_step(state, cond, None, noise, coefficients).unwrap_err().to_string()
+        };
+        assert_eq!(refusal(&[4], 7), "denoise_step: coefficients is [7], expected [9]");
+        assert_eq!(refusal(&[2, 2], 9), "denoise_step: noise is [2, 2], expected [4]");
     }
 
     #[test]
