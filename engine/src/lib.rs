@@ -12,6 +12,7 @@ pub mod models;
 pub mod nn;
 pub mod op;
 pub mod ops;
+pub mod picture;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
