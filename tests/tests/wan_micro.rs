@@ -3,10 +3,7 @@
 use engine::{
     DType, Graph, State, TensorDesc, TensorId, Weight,
     executor::Executor,
-    models::{
-        RopeTables,
-        wan::{relative_buckets, rope_tables},
-    },
+    models::{RopeTables, t5::relative_buckets, wan::rope_tables},
     nn::{CausalConv, ChannelNorm, Linear},
     ops::{
         Activation, AttentionInputs, Conv3dOptions, LayerNormOptions, MatmulOptions, RmsNormOptions, Rope,

@@ -1,7 +1,7 @@
 //! Prompts to the keys and values that the transformer attends to.
 use super::{EngineError, Event, TensorData, VideoPipeline, load::Run, taps};
 use crate::{
-    models::{DenoisingTransformer, Padding, TextContext, wan::TextEncoder},
+    models::{DenoisingTransformer, Padding, TextContext, t5::T5Encoder},
     run::RunInput,
     stopwatch::Stopwatch,
 };
@@ -26,7 +26,7 @@ impl VideoPipeline {
         let text_bytes = self.text_checkpoint.bytes_total() as u64;
         let all = text_bytes + (self.model.transformer_bytes() + self.model.vae_bytes()) as u64;
         run.report(Event::Loading { done: 0, total: all })?;
-        let encoder = TextEncoder::load(&self.text_checkpoint, &self.text_config)?;
+        let encoder = T5Encoder::load(&self.text_checkpoint, &self.text_config)?;
         run.report(Event::Loading { done: text_bytes, total: all })?;
         let transformer = self.model.load_transformer()?;
         // Built here once, so that a VAE that does not fit its config is refused before minutes of denoising.
@@ -57,7 +57,7 @@ impl VideoPipeline {
     async fn encode_prompt(
         &mut self,
         run: &mut Run<'_>,
-        encoder: &TextEncoder,
+        encoder: &T5Encoder,
         name: &str,
         text: &str,
     ) -> Result<(Vec<f32>, usize), EngineError> {

@@ -7,7 +7,7 @@ use crate::{
     diffusion::{GuidanceSettings, SchedulerKind},
     executor::Executor,
     graph::{Graph, State},
-    models::{DecoderChunk, wan::TextEncoder},
+    models::{DecoderChunk, t5::T5Encoder},
     plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
@@ -42,7 +42,7 @@ impl VideoPipeline {
         };
         let prompts = if GuidanceSettings::new(settings.guidance_scale)?.enabled() { 2 } else { 1 };
 
-        let encoder = TextEncoder::load(&self.text_checkpoint, &self.text_config)?;
+        let encoder = T5Encoder::load(&self.text_checkpoint, &self.text_config)?;
         add("encode a prompt", prompts, &encoder.graph(self.prompt_length(), false)?)?;
         drop(encoder);
 

@@ -1,4 +1,5 @@
-//! UMT5: the T5 v1.1 encoder (arXiv:1910.10683, arXiv:2002.05202) with a position bias of its own in every layer.
+//! The encoder of T5 v1.1 (arXiv:1910.10683, arXiv:2002.05202) and of UMT5 (arXiv:2304.09151): ids to hidden states.
+use super::relative_buckets;
 use crate::{
     graph::Graph,
     nn::Linear,
@@ -11,7 +12,7 @@ use model_loader::{Checkpoint, HostTensor, LoadError, config::T5Config};
 
 /// The encoder. Activations are always f32: the T5 family overflows f16.
 #[derive(Debug)]
-pub struct TextEncoder {
+pub struct T5Encoder {
     config: T5Config,
     embedding: HostTensor,
     blocks: Vec<Block>,
@@ -23,14 +24,15 @@ struct Block {
     attention_norm: Weight,
     qkv: Linear,
     out: Linear,
-    position_bias: Weight,
+    /// UMT5: one in every block. T5: the first block's serves all.
+    position_bias: Option<Weight>,
     feed_forward_norm: Weight,
     gate: Linear,
     up: Linear,
     down: Linear,
 }
 
-impl TextEncoder {
+impl T5Encoder {
     /// Takes the weights from a checkpoint.
     ///
     /// # Errors
@@ -57,7 +59,7 @@ impl TextEncoder {
     /// Rows of the embedding table: `[ids, d_model]`.
     ///
     /// They are looked up on the host, from the mapped file: UMT5-XXL's table has 1.05 G parameters and a
-    /// prompt needs at most 512 of its rows.
+    /// prompt needs a few hundred of its rows at most.
     ///
     /// # Errors
     /// If an id lies outside the table: the tokenizer does not belong to this model.
@@ -82,20 +84,25 @@ impl TextEncoder {
         Ok(out)
     }
 
-    /// The graph for `length` real tokens: input `embeds` `[length, d_model]`, output `hidden` of the same shape.
+    /// The graph for `rows` tokens, all of which attend to all: input `embeds` `[rows, d_model]`, output `hidden` of
+    /// the same shape.
     ///
-    /// Padding is left out: with the mask that Wan passes it changes nothing for the real tokens.
-    pub fn graph(&self, length: usize, taps: bool) -> Result<Graph, OpError> {
+    /// For a pipeline that masks its padding, the rows are the real tokens alone: masked ones change nothing for them.
+    /// For one that does not, they are real tokens and padding.
+    pub fn graph(&self, rows: usize, taps: bool) -> Result<Graph, OpError> {
         let mut graph = Graph::with_taps(taps);
-        let mut x = graph.input("embeds", &[length, self.config.d_model], DType::F32);
-        let buckets = relative_buckets(
-            length,
-            self.config.relative_attention_num_buckets,
-            self.config.relative_attention_max_distance,
-        );
+        let mut x = graph.input("embeds", &[rows, self.config.d_model], DType::F32);
+        let (buckets, furthest) =
+            (self.config.relative_attention_num_buckets, self.config.relative_attention_max_distance);
+        let buckets = relative_buckets(rows, buckets, furthest);
         let buckets = Weight::from_u32("relative position buckets", &[buckets.len()], &buckets);
+        let mut bias = None;
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&mut graph, &self.config, &buckets, x)?;
+            if let Some(table) = &block.position_bias {
+                let (ids, table) = (graph.weight(&buckets), graph.weight(table));
+                bias = Some(graph.embedding(ids, table, DType::F32)?);
+            }
+            x = block.forward(&mut graph, &self.config, bias, x)?;
             if index == 0 {
                 graph.tap("block0", x);
             }
@@ -119,10 +126,13 @@ impl Block {
             format!("encoder.block.{index}.layer.1.DenseReluDense"),
         );
         let qkv: Vec<String> = ["q", "k", "v"].iter().map(|n| format!("{attention}.{n}")).collect();
-        let bias = checkpoint.tensor_shaped(
-            &format!("{attention}.relative_attention_bias.weight"),
-            &[config.relative_attention_num_buckets, config.num_heads],
-        )?;
+        let position_bias = if index == 0 || !config.shared_position_bias {
+            let table = [config.relative_attention_num_buckets, config.num_heads];
+            let name = format!("{attention}.relative_attention_bias.weight");
+            Some(Weight::matrix(checkpoint.tensor_shaped(&name, &table)?))
+        } else {
+            None
+        };
         let norm = |layer: usize| {
             vector(
                 checkpoint,
@@ -135,7 +145,7 @@ impl Block {
             attention_norm: norm(0)?,
             qkv: Linear::load_stacked(checkpoint, &qkv, &[inner, config.d_model], false)?,
             out: Linear::load_plain(checkpoint, &format!("{attention}.o"), &[config.d_model, inner])?,
-            position_bias: Weight::matrix(bias),
+            position_bias,
             feed_forward_norm: norm(1)?,
             gate: Linear::load_plain(checkpoint, &format!("{dense}.wi_0"), &up)?,
             up: Linear::load_plain(checkpoint, &format!("{dense}.wi_1"), &up)?,
@@ -147,7 +157,7 @@ impl Block {
         &self,
         graph: &mut Graph,
         config: &T5Config,
-        buckets: &Weight,
+        bias: Option<TensorId>,
         x: TensorId,
     ) -> Result<TensorId, OpError> {
         let f32 = DType::F32;
@@ -157,8 +167,6 @@ impl Block {
         let weight = graph.weight(&self.attention_norm);
         let normed = graph.rms_norm(x, weight, &norm)?;
         let qkv = self.qkv.forward(graph, normed, f32)?;
-        let (ids, table) = (graph.weight(buckets), graph.weight(&self.position_bias));
-        let bias = graph.embedding(ids, table, f32)?;
         let attended = graph.attention(&AttentionInputs {
             q: (qkv, 0),
             k: (qkv, inner),
@@ -166,7 +174,7 @@ impl Block {
             heads: config.num_heads,
             head_dim: config.d_kv,
             scale: 1.0,
-            bias: Some(bias),
+            bias,
             frames: 1,
             out: f32,
         })?;
@@ -186,28 +194,4 @@ impl Block {
 
 fn vector(checkpoint: &Checkpoint, name: &str, length: usize) -> Result<Weight, LoadError> {
     Ok(Weight::vector(&checkpoint.tensor_shaped(name, &[length])?))
-}
-
-/// The bucket of each relative position `key - query` from `1 - length` to `length - 1`.
-///
-/// T5's bidirectional buckets: half of them for each sign, of these half exact and half logarithmic up to
-/// `max_distance`. The logarithm is taken in f32 as the reference does: the values sit on integers.
-pub fn relative_buckets(length: usize, buckets: usize, max_distance: usize) -> Vec<u32> {
-    let per_sign = buckets / 2;
-    let exact = per_sign / 2;
-    let bucket = |distance: usize| {
-        if distance < exact {
-            return distance;
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "the reference computes in f32")]
-        let scale = (max_distance as f64 / exact as f64).ln() as f32;
-        #[expect(clippy::cast_precision_loss, reason = "small integers")]
-        let ratio = (distance as f32 / exact as f32).ln() / scale * (per_sign - exact) as f32;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "flooring is the point")]
-        let offset = ratio as usize;
-        (exact + offset).min(per_sign - 1)
-    };
-    let negative = (1..length).rev().map(bucket);
-    let positive = (1..length).map(|distance| per_sign + bucket(distance));
-    negative.chain([0]).chain(positive).map(crate::target::clamp_u32).collect()
 }
