@@ -99,7 +99,8 @@ fn norms() -> Vec<Case> {
     vec![
         case("layer_norm/1560x1536".into(), rows(), |graph, ids| {
             let affine = Some((ids[1], ids[1]));
-            let options = LayerNormOptions { eps: 1e-6, affine, modulation: None, out: DType::F32 };
+            let options =
+                LayerNormOptions { first_row: 0, eps: 1e-6, affine, modulation: None, out: DType::F32 };
             graph.layer_norm(ids[0], &options)
         }),
         case("rms_norm/1560x1536".into(), rows(), |graph, ids| {

@@ -1,14 +1,18 @@
 // y[r, c] = (x[r, c] - mean) / sqrt(variance + eps) of row r; with AFFINE y * weight[c] + bias[c]; then, with MODULATION,
 // y * (1 + table[scale_row, c]) + table[shift_row, c]. The sum is of differences from the row's
 // first value and the variance is taken about the mean, so a large mean does not cancel.
+// The first split_rows rows take rows of the table that are split_offset further down.
 // AFFINE, MODULATION: 0 or 1. IN_PLACE: 1 if `out` holds x.
 #import ROW
 
 struct Params {
     rows: u32,
     cols: u32,
-    shift_row: u32, // of table
-    scale_row: u32, // of table
+    x_start: u32,      // where row 0 begins in x
+    shift_row: u32,    // of table
+    scale_row: u32,    // of table
+    split_rows: u32,
+    split_offset: u32, // in rows of table
     eps: f32,
 }
 
@@ -23,7 +27,7 @@ fn load(index: u32) -> f32 {
     if IN_PLACE != 0u {
         return f32(out[index]);
     }
-    return f32(x[index]);
+    return f32(x[params.x_start + index]);
 }
 
 @compute @workgroup_size(WG)
@@ -50,13 +54,16 @@ fn main(
     if wanted_row != row {
         return;
     }
+    let moved = select(0u, params.split_offset, row < params.split_rows);
+    let scales = (params.scale_row + moved) * params.cols;
+    let shifts = (params.shift_row + moved) * params.cols;
     for (var c = first_column(lane); c < params.cols; c += column_step()) {
         var y = (load(start + c) - mean) * scale;
         if AFFINE != 0u {
             y = y * weight[c] + bias[c];
         }
         if MODULATION != 0u {
-            y = y * (1.0 + table[params.scale_row * params.cols + c]) + table[params.shift_row * params.cols + c];
+            y = y * (1.0 + table[scales + c]) + table[shifts + c];
         }
         out[start + c] = Out(y);
     }

@@ -15,6 +15,8 @@ struct Params {
     out_cols: u32,       // elements from row to row of out, residual and mul
     col_start: u32,      // where the launch's columns begin in out, bias and gate
     gate_start: u32,     // where the gate begins in its buffer
+    split_rows: u32,     // rows of this launch that take another gate
+    split_start: u32,    // where that one begins
     row_start: u32,      // first row of the launch in the whole result
     // Un-patchify only: the patch and the whole extent of out, [channels, frames, height, width].
     patch_t: u32,

@@ -1,4 +1,5 @@
-// out[(t, h, w), n] = sum over (c, dt, dh, dw) of x[c, t pt + dt, h ph + dh, w pw + dw] * weight[n, c, dt, dh, dw] + bias[n]:
+// out[(t, h, w), n] = sum over (c, dt, dh, dw) of x[c, t pt + dt, h ph + dh, w pw + dw] * weight[n, c, dt, dh, dw] + bias[n]
+// (+ residual[(t, h, w), n]):
 // a convolution whose stride is its kernel, as a matrix product that gathers its rows from the latents.
 // A segment is one line of a patch (c, dt, dh fixed).
 #import X_READ
@@ -15,6 +16,8 @@ struct Params {
     out_cols: u32,       // features of a token
     col_start: u32,      // where the launch's features begin in out and bias
     gate_start: u32,     // 0
+    split_rows: u32,     // 0
+    split_start: u32,    // 0
     patch_t: u32,
     patch_h: u32,
     frames: u32,

@@ -4,12 +4,14 @@ pub mod attention;
 pub mod avg_down;
 pub mod causal_conv3d;
 pub mod channel_rms_norm;
+pub mod concat_rows;
 pub mod denoise_step;
 pub mod dup_up;
 pub mod embedding;
 pub mod fma_chain;
 pub mod frame_patches;
 pub mod group_norm;
+pub mod head_norm;
 pub mod latents_to_frames;
 pub mod layer_norm;
 pub mod matmul;
@@ -30,12 +32,14 @@ pub fn all() -> Vec<Case> {
         avg_down::cases(),
         causal_conv3d::cases(),
         channel_rms_norm::cases(),
+        concat_rows::cases(),
         denoise_step::cases(),
         dup_up::cases(),
         embedding::cases(),
         fma_chain::cases(),
         frame_patches::cases(),
         group_norm::cases(),
+        head_norm::cases(),
         latents_to_frames::cases(),
         layer_norm::cases(),
         matmul::cases(),

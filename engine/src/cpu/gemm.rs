@@ -13,7 +13,7 @@ mod kernel;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use epilogue::{Epilogue, Residual, View, ViewMut};
+pub(crate) use epilogue::{Epilogue, Residual, RowGate, View, ViewMut};
 pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
 
 /// Columns of a task, at most.

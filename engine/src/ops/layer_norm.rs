@@ -1,9 +1,12 @@
 //! Layer norm with a learned affine map, a modulation by the time embedding, both or neither.
-use super::rows::{rows_of_a_task, spread_rows, sum_of};
+use super::{
+    rows::{Split, rows_of_a_task, spread_rows, sum_of},
+    window::window,
+};
 use crate::{
     cpu::CpuIo,
     graph::Graph,
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, elem},
+    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
     params,
     plan::PlanError,
     target::{Target, clamp_u32},
@@ -15,6 +18,8 @@ use shaders::Variant;
 /// What a layer norm does beside normalising.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerNormOptions {
+    /// The first row of x that counts; the result has no rows for those before it.
+    pub first_row: usize,
     /// Added to the variance.
     pub eps: f32,
     /// Weight and bias, `[cols]` each.
@@ -34,6 +39,8 @@ pub struct Modulation {
     pub shift: usize,
     /// The row that multiplies.
     pub scale: usize,
+    /// The rows of the result for which both lie elsewhere.
+    pub split: Option<Split>,
 }
 
 impl Graph {
@@ -42,27 +49,51 @@ impl Graph {
     /// # Errors
     /// If shapes or dtypes do not fit.
     pub fn layer_norm(&mut self, x: TensorId, options: &LayerNormOptions) -> Result<TensorId, OpError> {
-        let LayerNormOptions { eps, affine, modulation, out } = *options;
+        let LayerNormOptions { first_row, eps, affine, modulation, out } = *options;
         let mut inputs = vec![x];
         inputs.extend(affine.iter().flat_map(|(weight, bias)| [*weight, *bias]));
         inputs.extend(modulation.iter().map(|m| m.table));
-        let rows = modulation.map(|m| (m.shift, m.scale));
-        self.push(LayerNorm { eps, affine: affine.is_some(), modulation: rows, out }, &inputs)
+        let rows = modulation.map(|m| TableRows { shift: m.shift, scale: m.scale, split: m.split });
+        self.push(LayerNorm { first_row, eps, affine: affine.is_some(), modulation: rows, out }, &inputs)
     }
 }
 
-/// Inputs: x, with `affine` weight and bias, with `modulation` (shift row, scale row) a table.
+/// Inputs: x, with `affine` weight and bias, with `modulation` a table.
 #[derive(Debug)]
 struct LayerNorm {
+    first_row: usize,
     eps: f32,
     affine: bool,
-    modulation: Option<(usize, usize)>,
+    modulation: Option<TableRows>,
     out: DType,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TableRows {
+    shift: usize,
+    scale: usize,
+    split: Option<Split>,
+}
+
+impl TableRows {
+    /// How many of the first rows take rows of the table further down, and how much.
+    fn split(self) -> Split {
+        self.split.unwrap_or(Split { rows: 0, offset: 0 })
+    }
+
+    /// The shift and scale rows for a row of the result.
+    fn of(self, row: usize) -> [usize; 2] {
+        let Split { rows, offset } = self.split();
+        let moved = if row < rows { offset } else { 0 };
+        [self.shift + moved, self.scale + moved]
+    }
 }
 
 params! {
     /// Of `layer_norm.wgsl`.
-    struct LayerNormParams { rows: u32, cols: u32, shift_row: u32, scale_row: u32, eps: f32 }
+    struct LayerNormParams {
+        rows: u32, cols: u32, x_start: u32, shift_row: u32, scale_row: u32, split_rows: u32, split_offset: u32, eps: f32,
+    }
 }
 
 const NAME: &str = "layer_norm";
@@ -87,8 +118,10 @@ impl Op for LayerNorm {
                 OpError::expect_shape(NAME, what, vector, &[x.cols()])?;
             }
         }
-        if let Some((shift, scale)) = self.modulation {
+        if let Some(modulation) = self.modulation {
             let table = &inputs[self.table_input()];
+            let [shift, scale] =
+                [modulation.shift, modulation.scale].map(|row| row + modulation.split().offset);
             let rows = table.rows();
             OpError::expect_dtype(NAME, "table", table, DType::F32)?;
             OpError::expect_shape(NAME, "table", table, &[rows, x.cols()])?;
@@ -98,7 +131,14 @@ impl Op for LayerNorm {
                 }
             }
         }
-        let output = TensorDesc::new(&x.shape, self.out);
+        if self.first_row >= x.rows() {
+            return Err(OpError::value(NAME, "first row", self.first_row, format!("below {}", x.rows())));
+        }
+        let shape = match self.first_row {
+            0 => x.shape.clone(),
+            first => vec![x.rows() - first, x.cols()],
+        };
+        let output = TensorDesc::new(&shape, self.out);
         OpError::expect_activation(NAME, "out", &output)?;
         Ok(output)
     }
@@ -114,8 +154,11 @@ impl Op for LayerNorm {
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
         let (rows, cols) = (io.output.rows(), io.output.cols());
-        let widest = cols * io.inputs[0].dtype.size().max(io.output.dtype.size());
-        let (shift, scale) = self.modulation.unwrap_or_default();
+        // A window of x may begin up to one alignment before its tile, which has 128 rows at least.
+        let slack = usize::try_from(target.offset_alignment.max(256)).unwrap_or(256).div_ceil(128);
+        let widest = cols * io.inputs[0].dtype.size().max(io.output.dtype.size())
+            + if self.first_row > 0 { slack } else { 0 };
+        let modulation = self.modulation.unwrap_or(TableRows { shift: 0, scale: 0, split: None });
         let variant = Variant::new()
             .alias("X", elem(&io.inputs[0]))
             .alias("Out", elem(io.output))
@@ -127,11 +170,20 @@ impl Op for LayerNorm {
             false => Binding::unused(),
         };
         let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
+            let rows_of_x = (self.first_row + tile.start) * cols..(self.first_row + tile.end) * cols;
+            let (x, x_start) = match io.bind_input(0) {
+                unused if unused == Binding::unused() => (unused, 0),
+                _ => window(Operand::Input(0), &rows_of_x, io.inputs[0].dtype.size(), target),
+            };
+            let Split { rows: split_rows, offset } = modulation.split();
             let params = LayerNormParams {
                 rows: clamp_u32(tile.len()),
                 cols: clamp_u32(cols),
-                shift_row: clamp_u32(shift),
-                scale_row: clamp_u32(scale),
+                x_start: clamp_u32(x_start),
+                shift_row: clamp_u32(modulation.shift),
+                scale_row: clamp_u32(modulation.scale),
+                split_rows: clamp_u32(split_rows.saturating_sub(tile.start)),
+                split_offset: clamp_u32(offset),
                 eps: self.eps,
             };
             let (variant, grid) = spread_rows(variant.clone(), tile.len(), cols, target);
@@ -140,7 +192,7 @@ impl Op for LayerNorm {
                 variant,
                 params: bytemuck::bytes_of(&params).to_vec(),
                 bindings: vec![
-                    io.bind_input_rows(0, &tile, cols),
+                    x,
                     optional(self.affine, 1),
                     optional(self.affine, 2),
                     optional(self.modulation.is_some(), self.table_input()),
@@ -155,13 +207,10 @@ impl Op for LayerNorm {
     fn evaluate(&self, io: &mut CpuIo<'_>) {
         let (x, cols, aliased) = (io.input(0), io.output_desc.cols(), io.aliased == Some(0));
         let affine = self.affine.then(|| (io.input(1), io.input(2)));
-        let modulation = self.modulation.map(|(shift, scale)| {
-            let table = io.input(self.table_input());
-            (&table[shift * cols..][..cols], &table[scale * cols..][..cols])
-        });
+        let modulation = self.modulation.map(|rows| (rows, io.input(self.table_input())));
         let normalise = |(row, out): (usize, &mut [f32])| {
             if !aliased {
-                out.copy_from_slice(&x[row * cols..][..cols]);
+                out.copy_from_slice(&x[(self.first_row + row) * cols..][..cols]);
             }
             let mean = sum_of(out, |v| v) / cols as f32;
             let variance = sum_of(out, |v| (v - mean) * (v - mean)) / cols as f32;
@@ -174,7 +223,8 @@ impl Op for LayerNorm {
                     *value = *value * weight + bias;
                 }
             }
-            if let Some((shift, scale)) = modulation {
+            if let Some((rows, table)) = modulation {
+                let [shift, scale] = rows.of(row).map(|row| &table[row * cols..][..cols]);
                 for ((value, shift), scale) in out.iter_mut().zip(shift).zip(scale) {
                     *value = *value * (1.0 + scale) + shift;
                 }

@@ -1,9 +1,12 @@
 //! The linear layer: rows times a stored matrix, with everything that follows it in a transformer fused on.
-use super::gemm::{Activation, Product, optional, optional_elem};
+use super::{
+    gemm::{Activation, Product, optional, optional_elem},
+    rows::Split,
+};
 use crate::{
     cpu::{
         CpuIo,
-        gemm::{self, Epilogue, Residual, View, ViewMut},
+        gemm::{self, Epilogue, Residual, RowGate, View, ViewMut},
         pack::{PackedWeight, Weights},
     },
     graph::Graph,
@@ -27,10 +30,21 @@ pub struct MatmulOptions {
     pub multiplier: Option<TensorId>,
     /// Added last; as large as the result.
     pub residual: Option<TensorId>,
-    /// A table, f32 `[n, N]`, and its row that multiplies every row.
-    pub gate: Option<(TensorId, usize)>,
+    /// A row that multiplies every row.
+    pub gate: Option<Gate>,
     /// The result's dtype, f32 or f16.
     pub out: DType,
+}
+
+/// A row of a table, and perhaps another one for the first rows of what it multiplies.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate {
+    /// The table, f32 `[n, N]`.
+    pub table: TensorId,
+    /// The row.
+    pub row: usize,
+    /// The rows of the result for which it lies elsewhere.
+    pub split: Option<Split>,
 }
 
 impl MatmulOptions {
@@ -63,8 +77,9 @@ impl Graph {
             activation: options.activation,
             multiplier: add(options.multiplier),
             residual: add(options.residual),
-            gate: add(options.gate.map(|(table, _)| table)),
-            gate_row: options.gate.map_or(0, |(_, row)| row),
+            gate: add(options.gate.map(|gate| gate.table)),
+            gate_row: options.gate.map_or(0, |gate| gate.row),
+            split: options.gate.and_then(|gate| gate.split),
             out: options.out,
         };
         self.push(op, &inputs)
@@ -80,6 +95,7 @@ struct Matmul {
     residual: Option<usize>,
     gate: Option<usize>,
     gate_row: usize,
+    split: Option<Split>,
     out: DType,
 }
 
@@ -87,7 +103,7 @@ params! {
     /// Of `matmul.wgsl`.
     struct MatmulParams {
         rows: u32, cols: u32, segments: u32, segment_length: u32, x_stride: u32, x_start: u32, out_cols: u32,
-        col_start: u32, gate_start: u32, row_start: u32, patch_t: u32, patch_h: u32, patch_w: u32, frames: u32,
+        col_start: u32, gate_start: u32, split_rows: u32, split_start: u32, row_start: u32, patch_t: u32, patch_h: u32, patch_w: u32, frames: u32,
         height: u32, width: u32,
     }
 }
@@ -166,13 +182,10 @@ impl Op for Matmul {
             if gate.cols() != n {
                 return Err(OpError::shape(NAME, "gate", &gate.shape, &[gate.rows(), n]));
             }
-            if self.gate_row >= gate.rows() {
-                return Err(OpError::value(
-                    NAME,
-                    "gate row",
-                    self.gate_row,
-                    format!("below {}", gate.rows()),
-                ));
+            for row in [self.gate_row, self.gate_row + self.split.map_or(0, |split| split.offset)] {
+                if row >= gate.rows() {
+                    return Err(OpError::value(NAME, "gate row", row, format!("below {}", gate.rows())));
+                }
             }
         }
         Ok(output)
@@ -205,7 +218,7 @@ impl Op for Matmul {
             .constant("HAS_BIAS", self.bias.is_some().into())
             .constant("ACTIVATION", self.activation.code())
             .constant("HAS_MUL", self.multiplier.is_some().into())
-            .constant("HAS_GATE", self.gate.is_some().into())
+            .constant("HAS_GATE", u32::from(self.gate.is_some()) + u32::from(self.split.is_some()))
             .constant("RESIDUAL", if in_place { 2 } else { self.residual.is_some().into() })
             .import("STORE", "store_rows");
         let row_bytes = [Some(&io.inputs[0]), Some(io.output), desc(self.multiplier), desc(self.residual)]
@@ -217,8 +230,11 @@ impl Op for Matmul {
         let mut dispatches = Vec::new();
         for rows in product.row_tiles(target, row_bytes) {
             for cols in product.col_tiles(target) {
+                let split = self.split.unwrap_or(Split { rows: 0, offset: 0 });
                 let params = MatmulParams {
                     gate_start: clamp_u32(self.gate_row * n),
+                    split_rows: clamp_u32(split.rows.saturating_sub(rows.start)),
+                    split_start: clamp_u32((self.gate_row + split.offset) * n),
                     ..rows_params(&rows, &cols, k, n)
                 };
                 let by_rows = |input| optional(input, |i| io.bind_input_rows(i, &rows, n));
@@ -253,7 +269,11 @@ impl Op for Matmul {
             bias: self.bias.map(|i| io.input(i)),
             activation: self.activation.cpu(),
             multiplier: self.multiplier.map(|i| View::contiguous(io.input(i), n)),
-            gate: self.gate.map(|i| &io.input(i)[self.gate_row * n..][..n]),
+            gate: self.gate.map(|i| {
+                let row = |row: usize| &io.input(i)[row * n..][..n];
+                let first = self.split.map(|split| (split.rows, row(self.gate_row + split.offset)));
+                RowGate { row: row(self.gate_row), first }
+            }),
             residual,
         };
         let (x, rows) = (View::contiguous(io.input(0), k), io.desc(0).rows());
@@ -274,6 +294,8 @@ pub(super) fn rows_params(rows: &Range<usize>, cols: &Range<usize>, k: usize, n:
         out_cols: clamp_u32(n),
         col_start: clamp_u32(cols.start),
         gate_start: 0,
+        split_rows: 0,
+        split_start: 0,
         row_start: clamp_u32(rows.start),
         patch_t: 1,
         patch_h: 1,

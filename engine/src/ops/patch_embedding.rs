@@ -1,12 +1,12 @@
 //! Patches of the latents as tokens: a convolution whose stride is its kernel, gathered inside the matrix product.
 use super::{
-    gemm::{Product, optional},
+    gemm::{Product, optional, optional_elem},
     matmul::{check_bias, plain_epilogue, with_packed},
 };
 use crate::{
     cpu::{
         CpuIo,
-        gemm::{self, Epilogue, View, ViewMut},
+        gemm::{self, Epilogue, Residual, View, ViewMut},
     },
     graph::Graph,
     op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
@@ -16,6 +16,19 @@ use crate::{
     tensor::{DType, TensorDesc, TensorId},
 };
 use shaders::Elem;
+
+/// What a patch embedding does beside the product.
+#[derive(Debug, Clone, Copy)]
+pub struct PatchOptions {
+    /// Frames, rows and columns of a patch.
+    pub patch: [usize; 3],
+    /// Added to every token, f32 `[D]`.
+    pub bias: Option<TensorId>,
+    /// Added last; as large as the result.
+    pub residual: Option<TensorId>,
+    /// The result's dtype, f32 or f16.
+    pub out: DType,
+}
 
 impl Graph {
     /// Embeds patches: latents `[C, F, H, W]` (or `[n, C, F, H, W]`, of which the first are read) and a weight
@@ -27,18 +40,30 @@ impl Graph {
         &mut self,
         latents: TensorId,
         weight: TensorId,
-        bias: TensorId,
-        patch: [usize; 3],
-        out: DType,
+        options: &PatchOptions,
     ) -> Result<TensorId, OpError> {
-        self.push(PatchEmbedding { patch, out }, &[latents, weight, bias])
+        let PatchOptions { patch, bias, residual, out } = *options;
+        let mut inputs = vec![latents, weight];
+        inputs.extend(bias);
+        inputs.extend(residual);
+        self.push(
+            PatchEmbedding {
+                patch,
+                bias: bias.map(|_| 2),
+                residual: residual.map(|_| 2 + usize::from(bias.is_some())),
+                out,
+            },
+            &inputs,
+        )
     }
 }
 
-/// Inputs: latents, weight, bias.
+/// Inputs: latents, weight, and at the given positions what is present.
 #[derive(Debug)]
 struct PatchEmbedding {
     patch: [usize; 3],
+    bias: Option<usize>,
+    residual: Option<usize>,
     out: DType,
 }
 
@@ -46,7 +71,7 @@ params! {
     /// Of `patch_embedding.wgsl`.
     struct PatchEmbeddingParams {
         rows: u32, cols: u32, segments: u32, segment_length: u32, row_start: u32, out_cols: u32, col_start: u32,
-        gate_start: u32, patch_t: u32, patch_h: u32, frames: u32, height: u32, width: u32,
+        gate_start: u32, split_rows: u32, split_start: u32, patch_t: u32, patch_h: u32, frames: u32, height: u32, width: u32,
     }
 }
 
@@ -69,7 +94,7 @@ impl Op for PatchEmbedding {
     }
 
     fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
-        let (x, weight, bias) = (&inputs[0], &inputs[1], &inputs[2]);
+        let (x, weight) = (&inputs[0], &inputs[1]);
         OpError::expect_activation(NAME, "latents", x)?;
         let Some([channels, extents @ ..]) = Self::latents(x) else {
             return Err(OpError::value(NAME, "latents", &x.shape, "[channels, frames, height, width]"));
@@ -86,11 +111,19 @@ impl Op for PatchEmbedding {
             return Err(OpError::DType { op, what, got, expected: "f32, f16 or bf16" });
         }
         OpError::expect_shape(NAME, "weight", weight, &expected)?;
-        check_bias(NAME, Some(bias), width)?;
+        check_bias(NAME, self.bias.map(|i| &inputs[i]), width)?;
         let tokens = (0..3).map(|axis| extents[axis] / patch[axis]).product();
         let output = TensorDesc::new(&[tokens, width], self.out);
         OpError::expect_activation(NAME, "out", &output)?;
+        if let Some(residual) = self.residual.map(|i| &inputs[i]) {
+            OpError::expect_activation(NAME, "residual", residual)?;
+            OpError::expect_shape(NAME, "residual", residual, &output.shape)?;
+        }
         Ok(output)
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.residual
     }
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
@@ -109,15 +142,19 @@ impl Op for PatchEmbedding {
             x_aligned: patch_w.is_multiple_of(4),
         };
         let tiled = product.tiled(target);
+        let in_place = self.residual.is_some() && io.aliased == self.residual;
         let variant = plain_epilogue(tiled.variant.clone())
             .alias("Out", elem(io.output))
             .alias("Mul", Elem::F32)
-            .alias("Res", Elem::F32)
-            .constant("HAS_BIAS", 1)
+            .alias("Res", optional_elem(self.residual.filter(|_| !in_place).map(|i| &io.inputs[i])))
+            .constant("HAS_BIAS", self.bias.is_some().into())
+            .constant("RESIDUAL", if in_place { 2 } else { self.residual.is_some().into() })
             .import("STORE", "store_rows");
         let latents = TensorDesc::new(&[channels, frames, height, width], x.dtype);
         let mut dispatches = Vec::new();
-        for rows in product.row_tiles(target, n * io.output.dtype.size()) {
+        let sizes =
+            self.residual.map(|i| io.inputs[i].dtype.size()).into_iter().chain([io.output.dtype.size()]);
+        for rows in product.row_tiles(target, n * sizes.max().unwrap_or(0)) {
             for cols in product.col_tiles(target) {
                 let params = PatchEmbeddingParams {
                     rows: clamp_u32(rows.len()),
@@ -128,6 +165,8 @@ impl Op for PatchEmbedding {
                     out_cols: clamp_u32(n),
                     col_start: clamp_u32(cols.start),
                     gate_start: 0,
+                    split_rows: 0,
+                    split_start: 0,
                     patch_t: clamp_u32(patch_t),
                     patch_h: clamp_u32(patch_h),
                     frames: clamp_u32(frames),
@@ -142,8 +181,8 @@ impl Op for PatchEmbedding {
                     bindings: vec![
                         Binding::whole(Operand::Input(0), &latents),
                         io.bind_input_rows(1, &cols, product.k()),
-                        io.bind_input(2),
-                        nothing(),
+                        optional(self.bias, |i| io.bind_input(i)),
+                        optional(self.residual, |i| io.bind_input_rows(i, &rows, n)),
                         nothing(),
                         nothing(),
                         io.bind_output_rows(&rows, n),
@@ -172,7 +211,12 @@ impl Op for PatchEmbedding {
                 patches.extend_from_slice(&latents[start..start + patch_w]);
             }
         }
-        let epilogue = Epilogue { bias: Some(io.input(2)), ..Epilogue::default() };
+        let residual = match self.residual {
+            None => Residual::None,
+            Some(i) if io.aliased == Some(i) => Residual::Output,
+            Some(i) => Residual::Separate(View::contiguous(io.input(i), n)),
+        };
+        let epilogue = Epilogue { bias: self.bias.map(|i| io.input(i)), residual, ..Epilogue::default() };
         let out = std::mem::take(&mut io.output);
         with_packed(io, 1, |weight| {
             let x = View::contiguous(&patches, k);

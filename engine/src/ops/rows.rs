@@ -2,6 +2,15 @@
 use crate::target::Target;
 use shaders::Variant;
 
+/// Two streams in one matrix: its first rows take rows of a table further down than the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// How many the first are.
+    pub rows: usize,
+    /// How much further down their rows of the table are.
+    pub offset: usize,
+}
+
 /// Invocations of a workgroup that has a row per invocation.
 const ROWS_OF_A_GROUP: usize = 8;
 
@@ -20,6 +29,18 @@ pub(crate) fn spread_rows(
         (variant.import("ROW", "row_workgroup").overriding("WG", wg), target.fold(rows))
     }
 }
+
+/// The like for many rows of few columns: on a GPU, [`LANES_OF_A_ROW`] invocations share a row.
+pub(crate) fn spread_short_rows(variant: Variant, rows: usize, target: &Target) -> (Variant, [u32; 3]) {
+    if target.software {
+        return spread_rows(variant, rows, 1, target);
+    }
+    let variant = variant.import("ROW", "row_lanes").constant("LANES", LANES_OF_A_ROW).overriding("WG", 64);
+    (variant, target.fold(rows.div_ceil(64 / LANES_OF_A_ROW as usize)))
+}
+
+/// Invocations that share a short row.
+const LANES_OF_A_ROW: u32 = 16;
 
 /// The sum of `f` over the values, in sixteen partial sums.
 pub(crate) fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {

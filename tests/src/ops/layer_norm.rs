@@ -3,7 +3,7 @@ use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType, Graph, TensorId,
     op::OpError,
-    ops::{LayerNormOptions, Modulation},
+    ops::{LayerNormOptions, Modulation, Split},
 };
 
 const EPS: f32 = 1e-5;
@@ -15,14 +15,19 @@ struct Kind {
     affine: bool,
     /// Shift row, scale row.
     modulation: Option<(usize, usize)>,
+    split: Option<Split>,
+    first_row: usize,
 }
+
+const PLAIN: Kind = Kind { affine: false, modulation: None, split: None, first_row: 0 };
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    let plain = Kind { affine: false, modulation: None };
+    let plain = PLAIN;
     let affine = Kind { affine: true, ..plain };
     let modulated = Kind { modulation: Some((3, 4)), ..plain };
-    let both = Kind { affine: true, modulation: Some((1, 0)) };
+    let both = Kind { affine: true, modulation: Some((1, 0)), ..plain };
+    let split = |rows, offset| Kind { split: Some(Split { rows, offset }), ..both };
     let mut cases = Vec::new();
     // A workgroup has 64 invocations, or 128 beyond 512 columns, or 8 rows. One column alone would give zeros.
     for (rows, cols) in [(1, 2), (3, 63), (7, 64), (8, 65), (9, 127), (2, 512), (17, 521), (1, 1031)] {
@@ -36,6 +41,17 @@ pub fn cases() -> Vec<Case> {
     for (x, out) in [(DType::F32, DType::F16), (DType::F16, DType::F32), (DType::F16, DType::F16)] {
         cases.push(case(5, 67, both, x, out));
     }
+    // Of 8 rows in a workgroup, or of one.
+    for (rows, kind) in
+        [(9, split(3, 4)), (11, split(8, 1)), (6, split(6, 2)), (5, split(9, 3)), (4, split(0, 4))]
+    {
+        cases.push(case(rows, 67, kind, DType::F32, DType::F32));
+    }
+    // Where the row that counts first does not begin at an aligned place.
+    for (x, out) in [(DType::F32, DType::F32), (DType::F16, DType::F16)] {
+        cases.push(case(14, 67, Kind { first_row: 5, ..both }, x, out));
+        cases.push(case(9, 130, Kind { first_row: 8, ..split(1, 4) }, x, out));
+    }
     cases.push(large_mean());
     cases.push(in_place(DType::F32));
     cases.push(in_place(DType::F16));
@@ -45,8 +61,10 @@ pub fn cases() -> Vec<Case> {
 fn case(rows: usize, cols: usize, kind: Kind, x: DType, out: DType) -> Case {
     let affine = if kind.affine { "/affine" } else { "" };
     let modulation = if kind.modulation.is_some() { "/modulated" } else { "" };
+    let split = kind.split.map_or_else(String::new, |split| format!("/{split:?}"));
+    let first = if kind.first_row > 0 { format!("/from row {}", kind.first_row) } else { String::new() };
     Case::new(
-        format!("layer_norm/{rows}x{cols}{affine}{modulation}/{x}-{out}"),
+        format!("layer_norm/{rows}x{cols}{affine}{modulation}{split}{first}/{x}-{out}"),
         inputs(CaseInput::activation(&[rows, cols], x).spiked(), kind),
         move |graph, ids| build(graph, ids, ids[0], kind, out),
         move |data| reference(cols, kind, data),
@@ -56,7 +74,7 @@ fn case(rows: usize, cols: usize, kind: Kind, x: DType, out: DType) -> Case {
 
 /// A mean of 1000 beside a deviation of 1: a variance taken as the mean square less the square of the mean is lost.
 fn large_mean() -> Case {
-    let kind = Kind { affine: false, modulation: None };
+    let kind = PLAIN;
     Case::new(
         "layer_norm/large mean",
         inputs(CaseInput::activation(&[6, 300], DType::F32).range(999.0, 1001.0), kind),
@@ -69,7 +87,7 @@ fn large_mean() -> Case {
 
 /// Two norms, the second of which writes over its input.
 fn in_place(dtype: DType) -> Case {
-    let kind = Kind { affine: true, modulation: Some((5, 2)) };
+    let kind = Kind { affine: true, modulation: Some((5, 2)), ..PLAIN };
     Case::new(
         format!("layer_norm/in place/{dtype}"),
         inputs(CaseInput::activation(&[10, 132], dtype).spiked(), kind),
@@ -108,8 +126,9 @@ fn build(
 ) -> Result<TensorId, OpError> {
     let affine = kind.affine.then(|| (ids[1], ids[2]));
     let table = ids[ids.len() - 1];
-    let modulation = kind.modulation.map(|(shift, scale)| Modulation { table, shift, scale });
-    graph.layer_norm(x, &LayerNormOptions { eps: EPS, affine, modulation, out })
+    let Kind { split, first_row, .. } = kind;
+    let modulation = kind.modulation.map(|(shift, scale)| Modulation { table, shift, scale, split });
+    graph.layer_norm(x, &LayerNormOptions { first_row, eps: EPS, affine, modulation, out })
 }
 
 fn tolerance(out: DType) -> Tolerance {
@@ -124,7 +143,8 @@ fn tolerance(out: DType) -> Tolerance {
 fn reference(cols: usize, kind: Kind, data: &[Vec<f64>]) -> Vec<f64> {
     let table = &data[data.len() - 1];
     let mut out = Vec::with_capacity(data[0].len());
-    for x in data[0].chunks(cols) {
+    for (row, x) in data[0].chunks(cols).skip(kind.first_row).enumerate() {
+        let moved = kind.split.filter(|split| row < split.rows).map_or(0, |split| split.offset);
         let mean = x.iter().sum::<f64>() / cols as f64;
         let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / cols as f64;
         for (c, value) in x.iter().enumerate() {
@@ -133,6 +153,7 @@ fn reference(cols: usize, kind: Kind, data: &[Vec<f64>]) -> Vec<f64> {
                 y = y * data[1][c] + data[2][c];
             }
             if let Some((shift, scale)) = kind.modulation {
+                let (shift, scale) = (shift + moved, scale + moved);
                 y = y * (1.0 + table[scale * cols + c]) + table[shift * cols + c];
             }
             out.push(y);
@@ -153,7 +174,7 @@ mod tests {
     }
 
     const PLAIN: LayerNormOptions =
-        LayerNormOptions { eps: EPS, affine: None, modulation: None, out: DType::F32 };
+        LayerNormOptions { first_row: 0, eps: EPS, affine: None, modulation: None, out: DType::F32 };
 
     #[test]
     fn refuses_affine_maps_that_do_not_fit() {
@@ -174,7 +195,8 @@ mod tests {
     fn refuses_modulations_that_do_not_fit() {
         let modulation = |graph: &mut Graph, shape: [usize; 2], shift: usize, scale: usize| {
             let table = graph.input("table", &shape, DType::F32);
-            LayerNormOptions { modulation: Some(Modulation { table, shift, scale }), ..PLAIN }
+            let split = Some(Split { rows: 1, offset: usize::from(shape[0] == 3) });
+            LayerNormOptions { modulation: Some(Modulation { table, shift, scale, split }), ..PLAIN }
         };
         let refused = refusal(|graph| modulation(graph, [6, 7], 0, 1));
         assert_eq!(refused, "layer_norm: table is [6, 7], expected [6, 8]");
@@ -182,6 +204,14 @@ mod tests {
         assert_eq!(refused, "layer_norm: scale row is 6, expected below 6");
         let refused = refusal(|graph| modulation(graph, [6, 8], 9, 5));
         assert_eq!(refused, "layer_norm: shift row is 9, expected below 6");
+        let refused = refusal(|graph| modulation(graph, [3, 8], 1, 2));
+        assert_eq!(refused, "layer_norm: scale row is 3, expected below 3");
+    }
+
+    #[test]
+    fn refuses_a_first_row_behind_the_last() {
+        let refused = refusal(|_| LayerNormOptions { first_row: 4, ..PLAIN });
+        assert_eq!(refused, "layer_norm: first row is 4, expected below 4");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{Activation, MatmulOptions, Unpatchify},
+    ops::{Activation, Gate, MatmulOptions, Split, Unpatchify},
 };
 
 /// Sizes and element types of one case.
@@ -33,10 +33,18 @@ struct Fused {
     multiplier: Option<DType>,
     residual: Option<DType>,
     gate: bool,
+    /// Of the gate.
+    split: Option<Split>,
 }
 
-const BIAS: Fused =
-    Fused { bias: true, activation: Activation::None, multiplier: None, residual: None, gate: false };
+const BIAS: Fused = Fused {
+    bias: true,
+    activation: Activation::None,
+    multiplier: None,
+    residual: None,
+    gate: false,
+    split: None,
+};
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
@@ -78,6 +86,11 @@ pub fn cases() -> Vec<Case> {
         Fused { multiplier: Some(F16), activation: Activation::GeluTanh, ..Fused::default() },
     ));
     cases.push(case(sizes, Fused { gate: true, ..BIAS }));
+    for (rows, offset) in [(0, 1), (5, 1), (33, 1), (90, 1)] {
+        let split = Some(Split { rows, offset });
+        cases.push(case(sizes, Fused { gate: true, split, ..BIAS }));
+        cases.push(case(half, Fused { gate: true, split, residual: Some(F16), ..BIAS }));
+    }
     cases.push(case(sizes, Fused { residual: Some(F32), ..BIAS }));
     cases.push(case(Sizes { dtypes: [F16, F16, F32], ..sizes }, Fused { residual: Some(F16), ..BIAS }));
     for (sizes, dtype) in [(sizes, F32), (half, F16)] {
@@ -87,6 +100,7 @@ pub fn cases() -> Vec<Case> {
             multiplier: Some(dtype),
             residual: Some(dtype),
             gate: true,
+            split: None,
         };
         cases.push(case(sizes, everything));
         cases.push(in_place(sizes));
@@ -133,7 +147,7 @@ fn case(sizes: Sizes, fused: Fused) -> Case {
                 activation,
                 multiplier: id(multiplier),
                 residual: id(residual),
-                gate: id(gate).map(|table| (table, 1)),
+                gate: id(gate).map(|table| Gate { table, row: 1, split: fused.split }),
                 out,
             };
             graph.matmul(ids[0], ids[1], &options)
@@ -144,7 +158,8 @@ fn case(sizes: Sizes, fused: Fused) -> Case {
             for (i, y) in y.iter_mut().enumerate() {
                 let n = i % cols;
                 *y = activate(activation, *y + at(bias, n).unwrap_or(0.0)) * at(multiplier, i).unwrap_or(1.0);
-                *y = at(residual, i).unwrap_or(0.0) + at(gate, cols + n).unwrap_or(1.0) * *y;
+                let moved = fused.split.filter(|split| i / cols < split.rows).map_or(0, |split| split.offset);
+                *y = at(residual, i).unwrap_or(0.0) + at(gate, (1 + moved) * cols + n).unwrap_or(1.0) * *y;
             }
             y
         },
@@ -163,6 +178,7 @@ fn label(fused: Fused) -> String {
         activation,
         fused.multiplier.map(|dtype| format!("times {dtype}")),
         fused.gate.then(|| "gate".to_owned()),
+        fused.split.map(|split| format!("{split:?}")),
         fused.residual.map(|dtype| format!("plus {dtype}")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -181,7 +197,7 @@ fn in_place(sizes: Sizes) -> Case {
         ],
         move |graph, ids| {
             let once = graph.matmul(ids[0], ids[1], &MatmulOptions::new(out))?;
-            let gate = Some((ids[2], 1));
+            let gate = Some(Gate { table: ids[2], row: 1, split: None });
             let options = MatmulOptions { residual: Some(once), gate, ..MatmulOptions::new(out) };
             graph.matmul(ids[0], ids[1], &options)
         },
@@ -290,7 +306,10 @@ pub(super) fn tolerance(out: DType) -> Tolerance {
 
 #[cfg(test)]
 mod tests {
-    use engine::{DType, Graph, ops::MatmulOptions};
+    use engine::{
+        DType, Graph,
+        ops::{Gate, MatmulOptions, Split},
+    };
 
     #[test]
     fn operands_that_do_not_fit_are_named() {
@@ -304,9 +323,12 @@ mod tests {
         let error = graph.matmul(x, weight, &options).unwrap_err();
         assert_eq!(error.to_string(), "matmul: bias is [4], expected [5]");
         let gate = graph.input("g", &[2, 5], DType::F32);
-        let options = MatmulOptions { gate: Some((gate, 2)), ..MatmulOptions::new(DType::F32) };
-        let error = graph.matmul(x, weight, &options).unwrap_err();
-        assert_eq!(error.to_string(), "matmul: gate row is 2, expected below 2");
+        for (row, split) in [(2, None), (1, Some(Split { rows: 1, offset: 1 }))] {
+            let gate = Some(Gate { table: gate, row, split });
+            let options = MatmulOptions { gate, ..MatmulOptions::new(DType::F32) };
+            let error = graph.matmul(x, weight, &options).unwrap_err();
+            assert_eq!(error.to_string(), "matmul: gate row is 2, expected below 2");
+        }
         let error = graph.matmul(x, weight, &MatmulOptions::new(DType::Bf16)).unwrap_err();
         assert_eq!(error.to_string(), "matmul: out is bf16, expected f32 or f16");
     }

@@ -73,6 +73,25 @@ pub(crate) enum Residual<'a> {
     Separate(View<'a>),
 }
 
+/// What multiplies rows, [n]: one row, and perhaps another one for the first rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowGate<'a> {
+    /// For all rows but the first ones.
+    pub(crate) row: &'a [f32],
+    /// How many the first ones are, and theirs.
+    pub(crate) first: Option<(usize, &'a [f32])>,
+}
+
+impl<'a> RowGate<'a> {
+    #[inline(always)]
+    fn of(&self, row: usize) -> &'a [f32] {
+        match self.first {
+            Some((rows, gate)) if row < rows => gate,
+            _ => self.row,
+        }
+    }
+}
+
 /// out = residual + gate[n] * (activation(sum + bias[n]) * multiplier[m, n]); what is absent drops out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Epilogue<'a> {
@@ -82,8 +101,8 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) activation: Activation,
     /// Multiplies element by element, as in gated feed-forward layers.
     pub(crate) multiplier: Option<View<'a>>,
-    /// Multiplies each row, [n].
-    pub(crate) gate: Option<&'a [f32]>,
+    /// Multiplies each row.
+    pub(crate) gate: Option<RowGate<'a>>,
     /// Added last.
     pub(crate) residual: Residual<'a>,
 }
@@ -91,7 +110,8 @@ pub(crate) struct Epilogue<'a> {
 impl Epilogue<'_> {
     /// Panics unless everything fits `rows` output rows of `columns`.
     pub(crate) fn check(&self, rows: usize, columns: usize) {
-        for (what, vector) in [("bias", self.bias), ("gate", self.gate)] {
+        let gates = self.gate.map(|gate| (gate.row, gate.first.map(|(_, first)| first))).unzip();
+        for (what, vector) in [("bias", self.bias), ("gate", gates.0), ("first gate", gates.1.flatten())] {
             if let Some(vector) = vector {
                 assert_eq!(vector.len(), columns, "{what}: length");
             }
@@ -123,7 +143,7 @@ impl Epilogue<'_> {
         let matrix =
             |view: &View<'_>| view.data.as_ptr().wrapping_add(view.offset + row * view.row_stride + first);
         let bias = self.bias.map(vector);
-        let gate = self.gate.map(vector);
+        let gate = self.gate.map(|gate| vector(gate.of(row)));
         let multiplier = self.multiplier.as_ref().map(matrix);
         let residual = match &self.residual {
             Residual::None => None,

@@ -98,7 +98,7 @@ fn k_in_several_blocks_and_columns_in_several_tasks() {
 fn every_epilogue_with_strides_and_guards() {
     let (m, n, k) = (17, 37, 19);
     let (a, w) = (values(m * (k + 5), 5), values(n * k, 6));
-    let (bias, gate) = (values(n, 7), values(n, 8));
+    let (bias, gate, first_gate) = (values(n, 7), values(n, 8), values(n, 12));
     let (multiplier, residual, before) =
         (values(3 + m * (n + 1), 9), values(m * (n + 2), 10), values(m * (n + 3), 11));
     let tight: Vec<f32> = (0..m * k).map(|i| a[2 + i / k * (k + 5) + i % k]).collect();
@@ -113,7 +113,7 @@ fn every_epilogue_with_strides_and_guards() {
                 bias: on(1).then_some(&bias[..]),
                 activation,
                 multiplier: on(2).then_some(View { data: &multiplier, offset: 3, row_stride: n + 1 }),
-                gate: on(4).then_some(&gate[..]),
+                gate: on(4).then_some(RowGate { row: &gate, first: on(2).then_some((5, &first_gate[..])) }),
                 residual: match case / 24 {
                     0 => Residual::None,
                     1 => Residual::Output,
@@ -140,7 +140,10 @@ fn every_epilogue_with_strides_and_guards() {
                 y += epilogue.bias.map_or(0.0, |bias| f64::from(bias[column]));
                 y = activate(activation, y);
                 y *= epilogue.multiplier.map_or(1.0, |_| f64::from(multiplier[3 + row * (n + 1) + column]));
-                y *= epilogue.gate.map_or(1.0, |gate| f64::from(gate[column]));
+                let first = on(2) && row < 5;
+                y *= epilogue
+                    .gate
+                    .map_or(1.0, |_| f64::from(if first { first_gate[column] } else { gate[column] }));
                 y += match case / 24 {
                     0 => 0.0,
                     1 => f64::from(before[i]),

@@ -4,7 +4,9 @@ use crate::{
     models::TextContext,
     nn::Linear,
     op::OpError,
-    ops::{Activation, AttentionInputs, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope},
+    ops::{
+        Activation, AttentionInputs, Gate, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope,
+    },
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
@@ -154,7 +156,7 @@ impl Block {
         let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let dim = heads * head_dim;
-        let rows = Modulation { table: modulation, shift: SELF_SHIFT, scale: SELF_SCALE };
+        let rows = Modulation { table: modulation, shift: SELF_SHIFT, scale: SELF_SCALE, split: None };
         let normed = graph.layer_norm(x, &norm_options(config, Some(rows), None, dtype))?;
         let qkv = self.self_qkv.forward(graph, normed, dtype)?;
         let rope = Some(Rope { cos: inputs.cos, sin: inputs.sin, head_dim });
@@ -177,7 +179,7 @@ impl Block {
             let plain = self.self_out.forward(graph, attended, DType::F32)?;
             graph.tap(tap, plain);
         }
-        let gate = Some((modulation, SELF_GATE));
+        let gate = Some(Gate { table: modulation, row: SELF_GATE, split: None });
         let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
         self.self_out.forward_with(graph, attended, options)
     }
@@ -225,11 +227,11 @@ impl Block {
         let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
         let x = self.cross_out.forward_with(graph, attended, options)?;
 
-        let rows = Modulation { table: modulation, shift: FEED_SHIFT, scale: FEED_SCALE };
+        let rows = Modulation { table: modulation, shift: FEED_SHIFT, scale: FEED_SCALE, split: None };
         let normed = graph.layer_norm(x, &norm_options(config, Some(rows), None, dtype))?;
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
         let hidden = self.up.forward_with(graph, normed, gelu)?;
-        let gate = Some((modulation, FEED_GATE));
+        let gate = Some(Gate { table: modulation, row: FEED_GATE, split: None });
         let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
         self.down.forward_with(graph, hidden, options)
     }
@@ -241,7 +243,7 @@ pub(super) fn norm_options(
     affine: Option<(TensorId, TensorId)>,
     out: DType,
 ) -> LayerNormOptions {
-    LayerNormOptions { eps: config.eps, affine, modulation, out }
+    LayerNormOptions { first_row: 0, eps: config.eps, affine, modulation, out }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a head size is small")]

@@ -8,7 +8,7 @@ use crate::{
     models::{DenoisingTransformer, RopeTables, TapLayout, TextContext},
     nn::{Linear, Precision},
     op::OpError,
-    ops::{Activation, MatmulOptions, Modulation, Unpatchify},
+    ops::{Activation, MatmulOptions, Modulation, PatchOptions, Unpatchify},
     tensor::{DType, TensorId},
     weight::Weight,
 };
@@ -67,7 +67,9 @@ impl DenoisingTransformer for WanTransformer {
         let inputs = BlockInputs { config: &self.config, dtype, time, cos, sin };
 
         let (weight, bias) = (graph.weight(&self.patch_weight), graph.weight(&self.patch_bias));
-        let x = graph.patch_embedding(latents, weight, bias, self.config.patch_size, DType::F32)?;
+        let (patch, out) = (self.config.patch_size, DType::F32);
+        let options = PatchOptions { patch, bias: Some(bias), residual: None, out };
+        let x = graph.patch_embedding(latents, weight, &options)?;
         graph.tap("patch_embed", x);
 
         let modulations = self
@@ -185,7 +187,7 @@ impl WanTransformer {
         }
         let table = graph.weight(&self.head_table);
         let table = graph.modulation(table, temb)?;
-        let rows = Modulation { table, shift: 0, scale: 1 };
+        let rows = Modulation { table, shift: 0, scale: 1, split: None };
         let normed = graph.layer_norm(x, &norm_options(&self.config, Some(rows), None, dtype))?;
         let (weight, bias) = (self.proj_out.weight(graph), self.proj_out.bias(graph));
         let unpatchify =
