@@ -1,9 +1,12 @@
 //! The model families: each a folder of small files over shared layers and ops, behind the traits of `family`.
+pub mod cogvideox;
 mod family;
+mod rope;
 pub mod t5;
 pub mod wan;
 
 pub use family::{
     DecoderChunk, DecoderSession, DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding,
-    PromptStyle, PublishedSettings, RopeTables, TapLayout, TextContext, VideoModel,
+    PromptStyle, PublishedSettings, TapLayout, TextContext, VideoModel,
 };
+pub use rope::RopeTables;

@@ -1,5 +1,6 @@
 //! What the pipeline asks of a model family. A family is a folder of small files that implements these traits over
 //! shared layers and ops; the pipeline knows nothing else of it.
+use super::RopeTables;
 use crate::{
     graph::{Graph, State},
     nn::Precision,
@@ -137,17 +138,6 @@ impl TextContext {
     pub fn states(&self) -> &[State] {
         &self.states
     }
-}
-
-/// Rotary tables, to be reported: f32 `[tokens, head_dim / 2]` each.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RopeTables {
-    /// Cosines.
-    pub cos: Vec<f32>,
-    /// Sines.
-    pub sin: Vec<f32>,
-    /// Channels of a head: twice the columns.
-    pub head_dim: usize,
 }
 
 /// The denoising network.

@@ -1,0 +1,8 @@
+//! CogVideoX, kinds 2B, 5B and 1.5, text-to-video and image-to-video: `CogVideoXTransformer3DModel`.
+mod block;
+mod positions;
+mod time;
+mod tokens;
+mod transformer;
+
+pub use transformer::CogVideoXTransformer;
