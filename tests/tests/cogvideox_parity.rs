@@ -1,5 +1,6 @@
 //! The text encoder and the transformer of CogVideoX against runs recorded from diffusers, stage by stage: on the CPU
-//! and on every adapter, in f32 and in f16, with sine and rotary positions and with patches of two frames.
+//! and on every adapter, in f32 and in f16: sine, rotary and learned positions, patches of one frame and of two, with
+//! and without a picture.
 #![expect(clippy::print_stdout, reason = "the distances are the result")]
 
 use engine::{
@@ -23,7 +24,8 @@ use model_loader::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-const FIXTURES: [&str; 3] = ["cogvideox", "cogvideox-5b", "cogvideox-1.5"];
+const FIXTURES: [&str; 5] =
+    ["cogvideox", "cogvideox-5b", "cogvideox-1.5", "cogvideox-5b-i2v", "cogvideox-1.5-i2v"];
 
 /// The reference's own rounding moves single tensors by up to 1e-5.
 const F32: Bars = Bars { relative_l2: 1e-4, psnr: 50.0 };
@@ -101,6 +103,7 @@ fn transformer(
     let TensorData::I64(times) = &golden.tensor("sched.timesteps").recorded.data else {
         return Err("timesteps are no integers".into());
     };
+    let picture = (config.condition_channels() > 0).then(|| channels_first(&golden, "img.condition"));
     let mut run = BTreeMap::new();
     for (step, time) in times.iter().enumerate() {
         let from =
@@ -109,12 +112,15 @@ fn transformer(
         let mut graph = Graph::with_taps(step == 0);
         let (x, timestep) =
             (graph.input("latents", &shape, DType::F32), graph.input("timestep", &[1], DType::F32));
-        let outputs = transformer.forward(&mut graph, x, timestep, &[&cond, &uncond], precision)?;
+        let condition = picture.as_ref().map(|(shape, _)| graph.input("condition", shape, DType::F32));
+        let prompts = [&cond, &uncond];
+        let outputs = transformer.forward_with(&mut graph, x, timestep, &prompts, condition, precision)?;
         for (name, output) in PROMPTS.iter().zip(outputs) {
             graph.output(name, output);
         }
         let time = [f32::from(u16::try_from(*time)?)];
-        let inputs = [RunInput::f32("latents", &latents), RunInput::f32("timestep", &time)];
+        let mut inputs = vec![RunInput::f32("latents", &latents), RunInput::f32("timestep", &time)];
+        inputs.extend(picture.as_ref().map(|(_, data)| RunInput::f32("condition", data)));
         for (stage, out) in compute(executor, graph, &inputs)? {
             let out = if PROMPTS.contains(&&*stage) { frames_first(&out)? } else { out };
             run.insert(format!("dit.step{step}.{stage}"), out);

@@ -19,6 +19,8 @@ pub(super) struct TimeEmbedding {
     first: Linear,
     second: Weight,
     second_bias: Weight,
+    /// The bias with the offset's embedding added.
+    bias_and_offset: Weight,
 }
 
 impl TimeEmbedding {
@@ -39,29 +41,27 @@ impl TimeEmbedding {
             width,
             first: Linear::load(checkpoint, "time_embedding.linear_1", &[out, width])?,
             second: Weight::matrix(second),
-            second_bias: Weight::from_f32(&bias.name, &[out], values),
+            second_bias: Weight::vector(&bias),
+            bias_and_offset: Weight::from_f32("time_embedding.linear_2.bias and offset", &[out], values),
         })
     }
 
-    /// The embedding of `timestep` `[1]`, and SiLU of it: `[1, time_embed_dim]` each.
-    pub(super) fn forward(
-        &self,
-        graph: &mut Graph,
-        timestep: TensorId,
-    ) -> Result<(TensorId, TensorId), OpError> {
-        let silu = MatmulOptions { activation: Activation::Silu, ..MatmulOptions::new(DType::F32) };
+    /// SiLU of the embeddings of `timestep` `[1]` and the offset: `[1, time_embed_dim]`.
+    ///
+    /// Tap `temb`: the embedding of the timestep alone.
+    pub(super) fn forward(&self, graph: &mut Graph, timestep: TensorId) -> Result<TensorId, OpError> {
+        let plain = MatmulOptions::new(DType::F32);
+        let silu = MatmulOptions { activation: Activation::Silu, ..plain };
         let sinusoid = graph.timestep_embedding(timestep, self.width)?;
         let hidden = self.first.forward_with(graph, sinusoid, silu)?;
         let weight = graph.weight(&self.second);
-        let bias = Some(graph.weight(&self.second_bias));
-        // The product is one row, so it is made twice where both are wanted.
-        let activated = graph.matmul(hidden, weight, &MatmulOptions { bias, ..silu })?;
-        let plain = if graph.keeps_taps() {
-            graph.matmul(hidden, weight, &MatmulOptions { bias, ..MatmulOptions::new(DType::F32) })?
-        } else {
-            activated
-        };
-        Ok((plain, activated))
+        if graph.keeps_taps() {
+            let bias = Some(graph.weight(&self.second_bias));
+            let temb = graph.matmul(hidden, weight, &MatmulOptions { bias, ..plain })?;
+            graph.tap("temb", temb);
+        }
+        let bias = Some(graph.weight(&self.bias_and_offset));
+        graph.matmul(hidden, weight, &MatmulOptions { bias, ..silu })
     }
 }
 

@@ -75,8 +75,7 @@ impl CogVideoXTransformer {
         let shape = graph.desc(latents).shape.clone();
         let grid = self.grid(&shape[shape.len().saturating_sub(4)..]);
         let video = self.tokens.video(graph, &self.config, latents, condition, grid)?;
-        let (temb, time) = self.time.forward(graph, timestep)?;
-        graph.tap("temb", temb);
+        let time = self.time.forward(graph, timestep)?;
         let modulations = self
             .blocks
             .iter()
