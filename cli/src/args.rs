@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     /// Show what is in a model folder, or with which settings a video was made
     Inspect(InspectArgs),
+    /// Measure the kernels, or the stages of a model, on a device
+    Bench(BenchArgs),
 }
 
 /// `kinora generate`.
@@ -146,6 +148,65 @@ pub(crate) struct InspectArgs {
     /// Device to plan for: auto, cpu, gpu or gpu:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: DeviceArg,
+}
+
+/// `kinora bench`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Only kernels whose name contains this
+    #[arg(conflicts_with = "model")]
+    pub(crate) filter: Option<String>,
+
+    /// Measure a denoising step and the decoder of this model instead, with random weights: its configs are enough
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Columns of a frame [default: the model's]
+    #[arg(long, value_name = "PIXELS", requires = "model")]
+    pub(crate) width: Option<u32>,
+
+    /// Rows of a frame [default: the model's]
+    #[arg(long, value_name = "PIXELS", requires = "model")]
+    pub(crate) height: Option<u32>,
+
+    /// Frames [default: the model's]
+    #[arg(long, value_name = "N", requires = "model")]
+    pub(crate) frames: Option<u32>,
+
+    /// Type of the random weights
+    #[arg(long, value_enum, default_value = "bf16", value_name = "TYPE")]
+    pub(crate) weights: WeightArg,
+
+    /// Arithmetic of activations
+    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
+    pub(crate) precision: PrecisionArg,
+
+    /// Where to compute: auto, cpu, gpu, or gpu:N as `kinora devices` counts
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub(crate) device: DeviceArg,
+
+    /// Runs to take the median of, after one to warm up
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) runs: u32,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Also draw a roofline plot
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Types that weights are stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightArg {
+    /// Single precision
+    F32,
+    /// Half precision
+    F16,
+    /// bfloat16
+    Bf16,
 }
 
 /// Arithmetic of activations.

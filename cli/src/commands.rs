@@ -1,5 +1,6 @@
 //! One module to each subcommand.
 
+pub(crate) mod bench;
 pub(crate) mod devices;
 pub(crate) mod generate;
 pub(crate) mod inspect;

@@ -19,6 +19,7 @@ mod tensors;
 mod trace;
 mod ui;
 mod video;
+mod workbench;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => commands::generate::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
+        Command::Bench(args) => commands::bench::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,6 +28,11 @@ pub(crate) fn facts(folder: &ModelFolder) -> Result<ModelFacts> {
     ModelFacts::read(folder).map_err(|error| Failure::from(&error))
 }
 
+/// The same of a folder whose weights need not be there.
+pub(crate) fn facts_of_configs(folder: &ModelFolder) -> Result<ModelFacts> {
+    ModelFacts::of_configs(folder).map_err(|error| Failure::from(&error))
+}
+
 /// A loading error in this program's terms: the files are the user's.
 pub(crate) fn failure(error: LoadError) -> Failure {
     let failure = Failure::user(error.to_string());

@@ -59,6 +59,20 @@ pub(crate) fn count(number: u64) -> String {
     }
 }
 
+/// Columns as wide as they need to be.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: Vec<usize> =
+        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +85,11 @@ mod tests {
         assert_eq!(bytes(587_000_000), "587 MB");
         assert_eq!(count(377), "377");
         assert_eq!(count(6_990_000), "6.99 M");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a", "bcd"], ["ef", "g"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "a   bcd\nef  g\n");
     }
 }

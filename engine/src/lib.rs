@@ -21,6 +21,7 @@ pub mod target;
 pub mod tensor;
 pub mod video;
 pub mod weight;
+pub mod workbench;
 
 pub use graph::{Graph, State};
 pub use tensor::{DType, TensorDesc, TensorId};

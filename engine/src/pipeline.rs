@@ -1,4 +1,5 @@
 //! Prompt to video: the one entry point that strings the models together.
+mod bench;
 mod decode;
 mod denoise;
 mod device;
@@ -12,6 +13,7 @@ mod plans;
 mod settings;
 mod taps;
 
+pub use bench::{ModelBench, StageTimes};
 pub use device::{DeviceChoice, open_executor};
 pub use error::EngineError;
 pub use family::ModelFacts;

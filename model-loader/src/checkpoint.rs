@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::random::RandomWeights;
 use crate::safetensors::{Entry, read_header};
 use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result};
 
@@ -24,6 +26,8 @@ pub struct Checkpoint {
     file: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Located>,
+    /// In place of files: whatever is asked for is made up.
+    random: Option<Arc<RandomWeights>>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +47,35 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
+/// Where a model's weights come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightSource {
+    /// The folder's files.
+    #[default]
+    Stored,
+    /// Nowhere: they are made up, in this type. A folder of configs alone can be measured so.
+    Random(DType),
+}
+
 impl Checkpoint {
+    /// The weights of `component` from where `source` says.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn from_source(folder: &ModelFolder, component: &str, source: WeightSource) -> Result<Self> {
+        match source {
+            WeightSource::Stored => Self::open(folder, component),
+            WeightSource::Random(dtype) => Ok(Self {
+                random: Some(Arc::new(RandomWeights::new(dtype))),
+                ..Self::empty(format!("{component} of random weights"))
+            }),
+        }
+    }
+
+    fn empty(file: String) -> Self {
+        Self { file, shards: Vec::new(), tensors: BTreeMap::new(), random: None }
+    }
+
     /// The weights of `component`, such as `transformer`.
     ///
     /// # Errors
@@ -76,7 +108,7 @@ impl Checkpoint {
     /// # Errors
     /// When it is not sound.
     pub fn from_bytes(file: &str, bytes: Bytes) -> Result<Self> {
-        let mut checkpoint = Self { file: file.to_owned(), shards: Vec::new(), tensors: BTreeMap::new() };
+        let mut checkpoint = Self::empty(file.to_owned());
         checkpoint.add_shard(file.to_owned(), bytes)?;
         Ok(checkpoint)
     }
@@ -84,7 +116,7 @@ impl Checkpoint {
     fn from_index(folder: &ModelFolder, component: &str, file: String, bytes: &[u8]) -> Result<Self> {
         let ShardIndex { weight_map } = serde_json::from_slice(bytes)
             .map_err(|error| LoadError::BadJson { file: file.clone(), reason: error.to_string() })?;
-        let mut checkpoint = Self { file: file.clone(), shards: Vec::new(), tensors: BTreeMap::new() };
+        let mut checkpoint = Self::empty(file.clone());
         for name in weight_map.values().collect::<BTreeSet<_>>() {
             if name.is_empty() || name.contains(['/', '\\', ':']) || name == "." || name == ".." {
                 return Err(LoadError::OutsideFolder { file, path: name.clone() });
@@ -149,6 +181,9 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::tensor`], and when the shape is another.
     pub fn tensor_shaped(&self, name: &str, expected: &[usize]) -> Result<HostTensor> {
+        if let Some(random) = &self.random {
+            return Ok(random.tensor(name, expected));
+        }
         let located = self.locate(name)?;
         if located.entry.shape != expected {
             return Err(LoadError::WrongShape {
@@ -185,7 +220,7 @@ impl Checkpoint {
     /// Whether there is a tensor `name`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.random.is_some() || self.tensors.contains_key(name)
     }
 
     /// The names of all tensors, sorted.

@@ -22,12 +22,13 @@ mod error;
 mod folder;
 mod index;
 pub mod prompt;
+mod random;
 mod safetensors;
 mod tensor;
 mod tokenizer;
 
 pub use bytes::Bytes;
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, WeightSource};
 pub use dtype::DType;
 pub use error::LoadError;
 pub use folder::ModelFolder;

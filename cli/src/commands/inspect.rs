@@ -86,7 +86,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
             ui::bytes(plan.largest_binding()),
         ]
     }));
-    text.push_str(&table(&rows));
+    text.push_str(&ui::table(&rows));
     for StagePlan { stage, plan, .. } in &plans {
         let _ = write!(text, "\n{stage}\n{plan}");
     }
@@ -123,7 +123,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         ]);
     }
     text.push('\n');
-    text.push_str(&table(&rows));
+    text.push_str(&ui::table(&rows));
     Ok(text)
 }
 
@@ -145,20 +145,6 @@ fn longest_prompt(folder: &ModelFolder) -> Result<String> {
     Ok(config.model_max_length.map_or_else(String::new, |length| format!(", prompts of up to {length}")))
 }
 
-/// Columns as wide as they need to be.
-pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: Vec<usize> =
-        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,11 +155,5 @@ mod tests {
         assert!(text.contains("96x64, 33 frames, 16 per second, 24 steps, guidance 4\n"), "{text}");
         assert!(text.contains("transformer   WanTransformer3DModel"), "{text}");
         assert!(text.contains("up to 48"), "{text}");
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [["a", "bcd"], ["ef", "g"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "a   bcd\nef  g\n");
     }
 }

@@ -1,14 +1,17 @@
 //! Which family a folder belongs to.
 use super::EngineError;
 use crate::models::{PublishedSettings, VideoModel, wan::WanModel};
-use model_loader::{LoadError, ModelFolder};
+use model_loader::{DType, LoadError, ModelFolder, WeightSource};
 
 /// Opens the networks of a folder by what its `model_index.json` says it is.
-pub(super) fn open_model(folder: &ModelFolder) -> Result<Box<dyn VideoModel>, LoadError> {
+pub(super) fn open_model(
+    folder: &ModelFolder,
+    weights: WeightSource,
+) -> Result<Box<dyn VideoModel>, LoadError> {
     // The index refuses pipelines and components that are not supported, by name.
     let index = folder.index()?;
     match index.pipeline.as_str() {
-        "WanPipeline" => Ok(Box::new(WanModel::open(folder)?)),
+        "WanPipeline" => Ok(Box::new(WanModel::open(folder, weights)?)),
         _ => Err(LoadError::UnsupportedPipeline {
             file: "model_index.json".to_owned(),
             class: index.pipeline,
@@ -29,18 +32,29 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
-    /// Reads the configs of a folder.
+    /// Reads the configs of a folder, and the headers of its weights.
     ///
     /// # Errors
     /// If the model is damaged or of an unknown kind.
     pub fn read(folder: &ModelFolder) -> Result<Self, EngineError> {
-        let model = open_model(folder)?;
+        Ok(Self::of(open_model(folder, WeightSource::Stored)?.as_ref()))
+    }
+
+    /// Reads the configs of a folder, whose weights may be absent.
+    ///
+    /// # Errors
+    /// If a config is damaged, or the model of an unknown kind.
+    pub fn of_configs(folder: &ModelFolder) -> Result<Self, EngineError> {
+        Ok(Self::of(open_model(folder, WeightSource::Random(DType::F16))?.as_ref()))
+    }
+
+    fn of(model: &dyn VideoModel) -> Self {
         let sizes = model.latent_sizes();
         let [_, ph, pw] = sizes.patch;
-        Ok(Self {
+        Self {
             published: model.published(),
             frame_step: sizes.temporal,
             side_step: sizes.spatial * ph.max(pw),
-        })
+        }
     }
 }

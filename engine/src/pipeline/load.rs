@@ -15,7 +15,7 @@ use crate::{
     tensor::{DType, TensorDesc},
 };
 use model_loader::{
-    Checkpoint, ModelFolder, Tokenizer,
+    Checkpoint, ModelFolder, Tokenizer, WeightSource,
     config::{SchedulerConfig, T5Config},
 };
 
@@ -72,7 +72,7 @@ impl VideoPipeline {
     /// # Errors
     /// If the model is damaged or of an unknown kind, or there is no such device.
     pub async fn load(folder: &ModelFolder, options: LoadOptions) -> Result<Self, EngineError> {
-        let model = open_model(folder)?;
+        let model = open_model(folder, WeightSource::Stored)?;
         let text_config = T5Config::load(folder, "text_encoder")?;
         model.check(text_config.d_model).map_err(EngineError::Mismatch)?;
         let scheduler_config = SchedulerConfig::load(folder, "scheduler")?;

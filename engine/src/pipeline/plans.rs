@@ -1,13 +1,13 @@
 //! What a run would do, without doing it: the plans of its stages.
 use super::{
-    EngineError, GenerationSettings, VideoPipeline, decode::CHUNK_BUDGET, denoise::step_graph,
+    EngineError, GenerationSettings, VideoPipeline, bench::kinds, decode::CHUNK_BUDGET, denoise::step_graph,
     encode_text::Prompts, latents::LatentVideo,
 };
 use crate::{
     diffusion::{GuidanceSettings, SchedulerKind},
     executor::Executor,
     graph::{Graph, State},
-    models::{DecoderChunk, t5::T5Encoder},
+    models::t5::T5Encoder,
     plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
@@ -66,14 +66,8 @@ impl VideoPipeline {
 
         let decoder = self.model.load_decoder()?;
         let session = decoder.session(height, width, self.precision);
-        let mut kinds: Vec<(DecoderChunk, usize)> = Vec::new();
-        for chunk in decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET) {
-            match kinds.iter_mut().find(|(kind, _)| *kind == chunk) {
-                Some((_, runs)) => *runs += 1,
-                None => kinds.push((chunk, 1)),
-            }
-        }
-        for (chunk, runs) in kinds {
+        let chunks = decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET);
+        for (chunk, runs) in kinds(&chunks) {
             let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
             add(stage, runs, &session.graph(&latents, chunk, false)?)?;
         }

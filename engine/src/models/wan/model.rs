@@ -5,7 +5,7 @@ use crate::models::{
     VideoModel,
 };
 use model_loader::{
-    Checkpoint, LoadError, ModelFolder,
+    Checkpoint, LoadError, ModelFolder, WeightSource,
     config::{WanTransformerConfig, WanVaeConfig},
 };
 
@@ -22,16 +22,16 @@ pub struct WanModel {
 }
 
 impl WanModel {
-    /// Reads the configs and the headers of the weights.
+    /// Reads the configs, and the headers of the weights if they are stored.
     ///
     /// # Errors
     /// If a file is missing or damaged, or a config asks for what there is not.
-    pub fn open(folder: &ModelFolder) -> Result<Self, LoadError> {
+    pub fn open(folder: &ModelFolder, weights: WeightSource) -> Result<Self, LoadError> {
         Ok(Self {
             transformer: WanTransformerConfig::load(folder, "transformer")?,
-            transformer_weights: Checkpoint::open(folder, "transformer")?,
+            transformer_weights: Checkpoint::from_source(folder, "transformer", weights)?,
             vae: WanVaeConfig::load(folder, "vae")?,
-            vae_weights: Checkpoint::open(folder, "vae")?,
+            vae_weights: Checkpoint::from_source(folder, "vae", weights)?,
         })
     }
 }

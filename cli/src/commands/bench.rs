@@ -1,0 +1,111 @@
+//! `kinora bench`: how long kernels, or the stages of a model, take beside what the device can do at most.
+
+use crate::args::{BenchArgs, WeightArg};
+use crate::error::{Failure, Result};
+use crate::output::check_folder;
+use crate::request::{Flags, Shape};
+use crate::workbench::{Report, Row, Stage, roofline};
+use crate::{cache, model, ui};
+use engine::gpu::GpuOptions;
+use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, ModelBench, StageTimes, open_executor};
+use engine::workbench::{BenchCase, Peaks, cases, measure};
+use model_loader::config::GenerationConfig;
+use model_loader::{DType, WeightSource};
+
+/// Measures, and prints a table or JSON on the standard output.
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    if let Some(path) = &args.svg {
+        check_folder(path)?;
+    }
+    let report = pollster::block_on(async {
+        match &args.model {
+            Some(folder) => of_model(args, folder).await,
+            None => of_kernels(args).await,
+        }
+    })?;
+    if let Some(path) = &args.svg {
+        roofline::write(&report, path)?;
+    }
+    ui::print(&if args.json { report.as_json() } else { report.as_text() })
+}
+
+fn options(args: &BenchArgs) -> LoadOptions {
+    LoadOptions {
+        device: args.device.into(),
+        precision: args.precision.into(),
+        gpu: GpuOptions { pipeline_cache: cache::pipelines(), ..GpuOptions::default() },
+        ..LoadOptions::default()
+    }
+}
+
+fn failed(error: impl Into<EngineError>) -> Failure {
+    Failure::from(&error.into())
+}
+
+async fn of_kernels(args: &BenchArgs) -> Result<Report> {
+    let wanted = |case: &BenchCase| args.filter.as_ref().is_none_or(|filter| case.name.contains(filter));
+    let cases: Vec<BenchCase> = cases().into_iter().filter(wanted).collect();
+    if cases.is_empty() {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        return Err(Failure::user(format!("no kernel's name contains `{filter}`"))
+            .hint("without a filter all are measured and named"));
+    }
+    let LoadOptions { device, precision, gpu, .. } = options(args);
+    let (mut executor, device) = open_executor(device, precision, gpu).await.map_err(failed)?;
+    let peaks = Peaks::measure(&mut executor).await.map_err(failed)?;
+    let mut rows = Vec::with_capacity(cases.len());
+    for case in cases {
+        ui::note(&format!("measuring {}", case.name));
+        let graph = case.graph().map_err(failed)?;
+        let mut program = executor.compile(graph).await.map_err(failed)?;
+        let measured = measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed)?;
+        rows.push(Row::of_case(case.name, &measured));
+    }
+    let title = "kernels".to_owned();
+    Ok(Report { device, peaks, stages: vec![Stage { title, rows, host: None }] })
+}
+
+async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
+    let folder = model::open(Some(path))?;
+    let defaults = GenerationConfig::load(&folder).map_err(model::failure)?;
+    let facts = model::facts_of_configs(&folder)?;
+    let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: None };
+    let (shape, notice) = Shape::new(&flags, &defaults, &facts)?;
+    if let Some(notice) = notice {
+        ui::note(&notice);
+    }
+    let settings = GenerationSettings {
+        num_inference_steps: defaults.num_inference_steps.unwrap_or(facts.published.num_inference_steps),
+        ..GenerationSettings::new("", shape.width as usize, shape.height as usize, shape.frames as usize)
+    };
+    let weights = WeightSource::Random(args.weights.into());
+    let mut bench = ModelBench::open(&folder, weights, options(args)).await.map_err(failed)?;
+    let peaks = Peaks::measure(bench.executor()).await.map_err(failed)?;
+    let size = format!("{}x{}, {} frames", shape.width, shape.height, shape.frames);
+    ui::note(&format!("measuring a step and the decoder for {size}"));
+    let stages = bench.measure(&settings, args.runs as usize).await.map_err(failed)?;
+    let device = bench.device_name().to_owned();
+    let stages = stages.iter().map(|times| stage(times, &size)).collect();
+    Ok(Report { device, peaks, stages })
+}
+
+fn stage(times: &StageTimes, size: &str) -> Stage {
+    let title = format!(
+        "{} of {size} ({} in a video; weights {}, working memory {})",
+        times.stage,
+        times.runs,
+        ui::bytes(times.weight_bytes),
+        ui::bytes(times.working_bytes)
+    );
+    Stage { title, rows: Row::of_program(&times.measured), host: Some(times.measured.wall) }
+}
+
+impl From<WeightArg> for DType {
+    fn from(weights: WeightArg) -> Self {
+        match weights {
+            WeightArg::F32 => Self::F32,
+            WeightArg::F16 => Self::F16,
+            WeightArg::Bf16 => Self::BF16,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The ops at the sizes of real models: 1.3B transformer blocks, the default model's, autoencoder feature maps.
+use crate::{
+    graph::Graph,
+    op::OpError,
+    ops::{AttentionInputs, Conv3dOptions, LayerNormOptions, MatmulOptions, Pad, RmsNormOptions},
+    tensor::{DType, TensorId},
+    weight::Weight,
+};
+use model_loader::{Bytes, HostTensor};
+use std::fmt;
+
+/// One op on constants of one size.
+pub struct BenchCase {
+    /// `op/what sizes`.
+    pub name: String,
+    build: Build,
+}
+
+type Build = Box<dyn Fn(&mut Graph) -> Result<TensorId, OpError> + Send + Sync>;
+
+impl BenchCase {
+    fn new(
+        name: String,
+        build: impl Fn(&mut Graph) -> Result<TensorId, OpError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, build: Box::new(build) }
+    }
+
+    /// The graph; its only output is `out`. All operands are constants, so that nothing is uploaded while it runs.
+    ///
+    /// # Errors
+    /// If the op refuses the sizes.
+    pub fn graph(&self) -> Result<Graph, OpError> {
+        let mut graph = Graph::new();
+        let out = (self.build)(&mut graph)?;
+        graph.output("out", out);
+        Ok(graph)
+    }
+}
+
+impl fmt::Debug for BenchCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BenchCase").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// All cases, cheap ones first within each op.
+pub fn cases() -> Vec<BenchCase> {
+    let mut cases = vec![
+        matmul("square", 1024, 1024, 1024, DType::F32),
+        matmul("square, f16 weight", 1024, 1024, 1024, DType::F16),
+        matmul("default model's up", 216, 1024, 256, DType::F16),
+        matmul("1.3B qkv of one frame", 1560, 4608, 1536, DType::Bf16),
+        matmul("one row", 1, 9216, 1536, DType::Bf16),
+        attention("square", 1024, 1024, 2, 64, 1),
+        attention("default model's self", 216, 216, 4, 64, 1),
+        attention("1.3B text", 1560, 512, 12, 128, 1),
+        attention("autoencoder, 4 frames", 4 * 960, 4 * 960, 1, 384, 4),
+        conv("default model's top", [8, 32, 48, 32], 32),
+        conv("128 channels", [5, 60, 90, 128], 128),
+    ];
+    cases.extend(norms());
+    cases
+}
+
+/// For the arithmetic peak.
+pub fn fma_peak() -> BenchCase {
+    BenchCase::new("peak/multiply-add".into(), |graph| {
+        let x = floats(graph, &[1 << 16]);
+        graph.fma_chain(x, 2048)
+    })
+}
+
+/// For the bandwidth peak.
+pub fn copy_peak() -> BenchCase {
+    BenchCase::new("peak/sum".into(), |graph| {
+        let (a, b) = (floats(graph, &[1 << 24]), floats(graph, &[1 << 24]));
+        graph.add(a, b)
+    })
+}
+
+/// Numbers in -1..1 that repeat late.
+fn noise(index: usize) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are wanted")]
+    let mixed = (index as u32).wrapping_mul(0x9E37_79B9).rotate_left(13).wrapping_mul(0x85EB_CA6B);
+    f32::from(mixed.to_le_bytes()[3]).mul_add(1.0 / 128.0, f32::from(mixed.to_le_bytes()[2]) / 32768.0) - 1.0
+}
+
+fn floats(graph: &mut Graph, shape: &[usize]) -> TensorId {
+    let data = (0..shape.iter().product()).map(noise).collect();
+    graph.weight(&Weight::from_f32("operand", shape, data))
+}
+
+/// A weight in its stored dtype, small enough that sums of products stay near one.
+fn stored(graph: &mut Graph, shape: &[usize], dtype: DType) -> TensorId {
+    let values = (0..shape.iter().product()).map(|i| noise(i) / 16.0);
+    let (dtype, bytes): (_, Vec<u8>) = match dtype {
+        DType::F16 => {
+            (model_loader::DType::F16, values.flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect())
+        }
+        DType::Bf16 => {
+            (model_loader::DType::BF16, values.flat_map(|v| half::bf16::from_f32(v).to_le_bytes()).collect())
+        }
+        DType::F32 | DType::U32 => (model_loader::DType::F32, values.flat_map(f32::to_le_bytes).collect()),
+    };
+    let tensor =
+        HostTensor { name: "weight".to_owned(), dtype, shape: shape.to_vec(), bytes: Bytes::from(bytes) };
+    graph.weight(&Weight::matrix(tensor))
+}
+
+fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> BenchCase {
+    BenchCase::new(format!("matmul/{what} {rows}x{cols}x{k}"), move |graph| {
+        let (x, w, bias) =
+            (floats(graph, &[rows, k]), stored(graph, &[cols, k], weight), floats(graph, &[cols]));
+        graph.matmul(x, w, &MatmulOptions { bias: Some(bias), ..MatmulOptions::new(DType::F32) })
+    })
+}
+
+fn attention(
+    what: &str,
+    queries: usize,
+    keys: usize,
+    heads: usize,
+    head_dim: usize,
+    frames: usize,
+) -> BenchCase {
+    let width = heads * head_dim;
+    let name = format!("attention/{what} {queries}x{keys}, {heads} x {head_dim}");
+    BenchCase::new(name, move |graph| {
+        let [q, k, v] = [queries, keys, keys].map(|rows| floats(graph, &[rows, width]));
+        graph.attention(&AttentionInputs {
+            q: (q, 0),
+            k: (k, 0),
+            v: (v, 0),
+            heads,
+            head_dim,
+            scale: 0.125,
+            bias: None,
+            frames,
+            out: DType::F32,
+        })
+    })
+}
+
+fn conv(what: &str, input: [usize; 4], cols: usize) -> BenchCase {
+    BenchCase::new(format!("causal_conv3d/{what} {input:?} to {cols}"), move |graph| {
+        let x = floats(graph, &input);
+        let w = stored(graph, &[cols, 3, 3, 3, input[3]], DType::F16);
+        let bias = Some(floats(graph, &[cols]));
+        graph.causal_conv3d(x, w, &Conv3dOptions { bias, pad: Pad::all(1), ..Conv3dOptions::new(DType::F32) })
+    })
+}
+
+fn norms() -> Vec<BenchCase> {
+    let rows = |graph: &mut Graph| (floats(graph, &[1560, 1536]), floats(graph, &[1536]));
+    vec![
+        BenchCase::new("layer_norm/1560x1536".into(), move |graph| {
+            let (x, w) = rows(graph);
+            let affine = Some((w, w));
+            graph.layer_norm(x, &LayerNormOptions { eps: 1e-6, affine, modulation: None, out: DType::F32 })
+        }),
+        BenchCase::new("rms_norm/1560x1536".into(), move |graph| {
+            let (x, w) = rows(graph);
+            let options = RmsNormOptions { first_column: 0, eps: 1e-6, rope: None, out: DType::F32 };
+            graph.rms_norm(x, w, &options)
+        }),
+        BenchCase::new("channel_rms_norm/4x240x416x96 + SiLU".into(), |graph| {
+            let (x, w) = (floats(graph, &[4, 240, 416, 96]), floats(graph, &[96]));
+            graph.channel_rms_norm(x, w, true, DType::F32)
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_graph_and_a_name_of_its_own() {
+        let mut names: Vec<String> = cases().iter().map(|case| case.name.clone()).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for case in [fma_peak(), copy_peak()].iter().chain(&cases()) {
+            assert!(case.graph().is_ok_and(|graph| graph.nodes().len() == 1), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn noise_fills_its_range() {
+        let values: Vec<f32> = (0..10_000).map(noise).collect();
+        assert!(values.iter().all(|v| (-1.0..1.01).contains(v)));
+        let mean = values.iter().sum::<f32>() / 10_000.0;
+        assert!(mean.abs() < 0.05, "{mean}");
+    }
+}
