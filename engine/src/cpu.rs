@@ -1,5 +1,6 @@
 //! The CPU executor: the same graphs in f32, on all cores.
 pub(crate) mod attention;
+pub(crate) mod chains;
 pub(crate) mod conv3d;
 mod executor;
 pub(crate) mod gemm;

@@ -9,6 +9,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;          // [count]
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;  // [count]
 
+fn once(y: vec4<f32>) -> vec4<f32> {
+    return fma(y, vec4(0.5), vec4(0.25));
+}
+
+fn eight(y: vec4<f32>) -> vec4<f32> {
+    return once(once(once(once(once(once(once(once(y))))))));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -21,9 +29,15 @@ fn main(
     }
     var a = vec4(x[i]) + vec4(0.0, 1.0, 2.0, 3.0);
     var b = vec4(x[i]) + vec4(4.0, 5.0, 6.0, 7.0);
-    for (var round = 0u; round < params.rounds; round += 1u) {
-        a = fma(a, vec4(0.5), vec4(0.25));
-        b = fma(b, vec4(0.5), vec4(0.25));
+    // Most rounds in long stretches without a branch.
+    let stretches = params.rounds / 8u;
+    for (var stretch = 0u; stretch < stretches; stretch += 1u) {
+        a = eight(a);
+        b = eight(b);
+    }
+    for (var round = 8u * stretches; round < params.rounds; round += 1u) {
+        a = once(a);
+        b = once(b);
     }
     out[i] = dot(a + b, vec4(1.0));
 }

@@ -1,6 +1,9 @@
 //! Chains of multiply-adds, to measure what a device's arithmetic can do at most.
 use crate::{
-    cpu::CpuIo,
+    cpu::{
+        CpuIo,
+        chains::{CHAINS, multiply_add_chains},
+    },
     graph::Graph,
     op::{Dispatch, Io, Lowered, Op, OpError},
     params,
@@ -8,11 +11,7 @@ use crate::{
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
-use rayon::prelude::*;
 use shaders::Variant;
-
-/// Independent chains per element.
-const CHAINS: usize = 8;
 
 impl Graph {
     /// For each element of `x` (f32), eight chains of `rounds` multiply-adds `y = y / 2 + 1/4`, summed.
@@ -62,27 +61,7 @@ impl Op for FmaChain {
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {
-        /// Elements side by side, so that the compiler keeps whole vectors in registers.
-        const LANES: usize = 16;
-        let x = io.input(0);
-        io.output.par_chunks_mut(LANES).zip(x.par_chunks(LANES)).for_each(|(out, x)| {
-            let mut chains = [[0.0_f32; LANES]; CHAINS];
-            let mut start = 0.0;
-            for chain in &mut chains {
-                for (y, x) in chain.iter_mut().zip(x) {
-                    *y = x + start;
-                }
-                start += 1.0;
-            }
-            for _ in 0..self.rounds {
-                for y in chains.iter_mut().flatten() {
-                    *y = *y * 0.5 + 0.25;
-                }
-            }
-            for (lane, out) in out.iter_mut().enumerate() {
-                *out = chains.iter().map(|chain| chain[lane]).sum();
-            }
-        });
+        multiply_add_chains(io.input(0), self.rounds, io.output);
     }
 }
 
