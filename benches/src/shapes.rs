@@ -1,7 +1,10 @@
 //! The ops at the sizes of real models: 1.3B transformer blocks, the default model's, autoencoder feature maps.
 use engine::{
     DType,
-    ops::{AttentionInputs, Conv3dOptions, LayerNormOptions, MatmulOptions, Pad, RmsNormOptions},
+    ops::{
+        AttentionInputs, Conv3dOptions, HeadNormOptions, LayerNormOptions, MatmulOptions, Pad,
+        RmsNormOptions, Rope, RotatedRows,
+    },
 };
 use kinora_tests::{Case, CaseInput, Tolerance};
 
@@ -93,6 +96,17 @@ fn conv(what: &str, input: [usize; 4], cols: usize) -> Case {
     })
 }
 
+/// Queries, keys and values of 24 heads; text in front of 1336 tokens of video.
+fn head_norm_inputs() -> Vec<CaseInput> {
+    vec![
+        CaseInput::activation(&[1562, 3 * 24 * 64], DType::F32),
+        CaseInput::vector(&[2, 64]),
+        CaseInput::vector(&[2, 64]),
+        CaseInput::vector(&[1336, 32]),
+        CaseInput::vector(&[1336, 32]),
+    ]
+}
+
 fn norms() -> Vec<Case> {
     let rows = || vec![CaseInput::activation(&[1560, 1536], DType::F32), CaseInput::vector(&[1536])];
     let map = || vec![CaseInput::activation(&[4, 240, 416, 96], DType::F32), CaseInput::vector(&[96])];
@@ -106,6 +120,12 @@ fn norms() -> Vec<Case> {
         case("rms_norm/1560x1536".into(), rows(), |graph, ids| {
             let options = RmsNormOptions { first_column: 0, eps: 1e-6, rope: None, out: DType::F32 };
             graph.rms_norm(ids[0], ids[1], &options)
+        }),
+        case("head_norm/1562x2x24x64, turned".into(), head_norm_inputs(), |graph, ids| {
+            let rope = Rope { cos: ids[3], sin: ids[4], head_dim: 64 };
+            let rope = Some(RotatedRows { rope, first_row: 226 });
+            let options = HeadNormOptions { first_column: 0, heads: 24, eps: 1e-6, rope, out: DType::F32 };
+            graph.head_norm(ids[0], ids[1], ids[2], &options)
         }),
         case("channel_rms_norm/4x240x416x96 + SiLU".into(), map(), |graph, ids| {
             graph.channel_rms_norm(ids[0], ids[1], true, DType::F32)

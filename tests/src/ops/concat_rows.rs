@@ -15,6 +15,11 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Rows enough to be cut where bindings are narrow.
+pub fn tall() -> Vec<Case> {
+    vec![case(&[201, 300], 99, DType::F32)]
+}
+
 fn case(rows: &[usize], cols: usize, dtype: DType) -> Case {
     let parts = rows.iter().map(|rows| CaseInput::activation(&[*rows, cols], dtype)).collect();
     Case::new(

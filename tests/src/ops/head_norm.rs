@@ -58,6 +58,12 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Rows enough to be cut where bindings are narrow, some beyond the cut not turned.
+pub fn tall() -> Vec<Case> {
+    let cases = [Shape::qkv(300, 2, 16, Some(140)), Shape::new(200, 3, 30)];
+    cases.map(|shape| case(shape, DType::F32, DType::F32)).into()
+}
+
 fn case(shape: Shape, x: DType, out: DType) -> Case {
     let Shape { rows, x_cols, first_column, parts, heads, head_dim, rope } = shape;
     let turned = rope.map_or(String::new(), |row| format!("/turned from {row}"));

@@ -116,6 +116,12 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Rows enough to be cut where bindings are narrow, some beyond the cut in the first stream.
+pub fn tall() -> Vec<Case> {
+    let split = Some(Split { rows: 600, offset: 1 });
+    vec![case(Sizes::f32(700, 40, 32), Fused { gate: true, residual: Some(DType::F32), split, ..BIAS })]
+}
+
 /// A product with a bias.
 pub fn plain(sizes: Sizes) -> Case {
     case(sizes, BIAS)
