@@ -29,7 +29,7 @@ mod window;
 pub use attention::AttentionInputs;
 pub use causal_conv3d::{Conv3dOptions, Pad};
 pub use gemm::Activation;
-pub use group_norm::{GroupNormOptions, Scope};
+pub use group_norm::{GroupNormOptions, NearestModulation, Scope};
 pub use head_norm::{HeadNormOptions, RotatedRows};
 pub use layer_norm::{LayerNormOptions, Modulation};
 pub use matmul::{Gate, MatmulOptions};

@@ -1,6 +1,6 @@
 //! Vectorised exponential and the activation functions built on it.
 
-use super::simd::{Isa, Simd, Work};
+use super::simd::Simd;
 
 /// A function applied to each element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,13 +15,6 @@ pub(crate) enum Activation {
 }
 
 impl Activation {
-    /// Applies the function to each value, on the calling thread.
-    pub(crate) fn apply(self, values: &mut [f32]) {
-        if self != Self::None {
-            Isa::current().dispatch(Apply { activation: self, values });
-        }
-    }
-
     /// Applies the function to a vector.
     #[inline(always)]
     pub(crate) fn vector<S: Simd>(self, s: S, x: S::V) -> S::V {
@@ -72,35 +65,36 @@ fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
     s.div(x, s.add(s.splat(1.0), exp(s, exponent)))
 }
 
-/// An activation over a slice.
-struct Apply<'a> {
-    activation: Activation,
-    values: &'a mut [f32],
-}
-
-impl Work for Apply<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let activation = self.activation;
-        let mut vectors = self.values.chunks_exact_mut(S::LANES);
-        for chunk in &mut vectors {
-            // SAFETY: the chunk has LANES values.
-            unsafe { s.store(chunk.as_mut_ptr(), activation.vector(s, s.load(chunk.as_ptr()))) };
-        }
-        let rest = vectors.into_remainder();
-        // SAFETY: exactly the remaining values are read and written.
-        unsafe {
-            let v = activation.vector(s, s.load_part(rest.as_ptr(), rest.len()));
-            s.store_part(rest.as_mut_ptr(), v, rest.len());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::simd::{Isa, Work};
+
+    /// An activation over a slice.
+    struct Apply<'a> {
+        activation: Activation,
+        values: &'a mut [f32],
+    }
+
+    impl Work for Apply<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let activation = self.activation;
+            let mut vectors = self.values.chunks_exact_mut(S::LANES);
+            for chunk in &mut vectors {
+                // SAFETY: the chunk has LANES values.
+                unsafe { s.store(chunk.as_mut_ptr(), activation.vector(s, s.load(chunk.as_ptr()))) };
+            }
+            let rest = vectors.into_remainder();
+            // SAFETY: exactly the remaining values are read and written.
+            unsafe {
+                let v = activation.vector(s, s.load_part(rest.as_ptr(), rest.len()));
+                s.store_part(rest.as_mut_ptr(), v, rest.len());
+            }
+        }
+    }
 
     struct Exp<'a>(&'a mut [f32]);
 
@@ -171,7 +165,7 @@ mod tests {
             }
         }
         let mut nan = [f32::NAN];
-        Activation::GeluTanh.apply(&mut nan);
+        Isa::current().dispatch(Apply { activation: Activation::GeluTanh, values: &mut nan });
         assert!(nan[0].is_nan());
     }
 
