@@ -6,7 +6,7 @@ pub mod t5;
 pub mod wan;
 
 pub use family::{
-    DecoderChunk, DecoderSession, DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding,
-    PromptStyle, PublishedSettings, TapLayout, TextContext, VideoModel,
+    DecoderChunk, DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding, PromptStyle,
+    PublishedSettings, TapLayout, TextContext, VideoModel,
 };
 pub use rope::RopeTables;

@@ -1,8 +1,14 @@
 //! Layers: weights and the ops that use them.
+mod causal_conv;
 mod linear;
+mod memory;
+mod norm;
 mod precision;
 mod resnet;
 
+pub use causal_conv::CausalConv;
 pub use linear::Linear;
+pub use memory::ConvMemory;
+pub use norm::{ChannelNorm, FeatureNorm, GroupNorm, SpatialNorm};
 pub use precision::Precision;
-pub use resnet::{CausalConv, ChannelNorm, ResnetBlock, ResnetMemory};
+pub use resnet::ResnetBlock;

@@ -1,5 +1,5 @@
 // Space to depth, then the mean of each run of channels: out[t, h, w, o] = mean over e in o n..(o + 1) n of
-// x[t ft + a - front, h fs + b, w fs + d, c] with e = ((c ft + a) fs + b) fs + d. The frames before the first are zero.
+// x[t ft + a - front, h fs + b, w fs + d, c] with e = ((c ft + a) fs + b) fs + d. The frames before the first are zero or the first.
 struct Params {
     count: u32,         // elements of this launch; out begins at its first one
     start: u32,         // which element of the output that is
@@ -10,7 +10,8 @@ struct Params {
     out_channels: u32,
     factor_t: u32,
     factor_s: u32,
-    front: u32,         // zero frames in front of x
+    front: u32,         // frames in front of x
+    first_frame: u32,   // 1 if those are its first, 0 if they are zero
     run: u32,           // n
 }
 
@@ -38,9 +39,9 @@ fn main(
     var sum = 0.0;
     for (var e = o * params.run; e < (o + 1u) * params.run; e += 1u) {
         let t = frame + e / fs / fs % ft;
-        if t >= params.front {
+        if t >= params.front || params.first_frame != 0u {
             let y = line + e / fs % fs;
-            let source = ((t - params.front) * params.height * fs + y) * params.width * fs + column + e % fs;
+            let source = ((max(t, params.front) - params.front) * params.height * fs + y) * params.width * fs + column + e % fs;
             sum += f32(x[source * params.channels + e / fs / fs / ft - params.x_start]);
         }
     }

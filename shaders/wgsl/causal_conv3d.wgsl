@@ -1,6 +1,6 @@
 // out[(t, y, x), n] = epilogue(sum over (dt, dy, dx, c) of in[t st + dt - front, y sh + dy - top, x sw + dx - left, c]
 //                              * weight[n, dt, dy, dx, c]): a convolution, causal in time, as an implicit matrix product.
-// Frames before the first come from the cache (CACHE 1) or are zero; outside the picture all is zero.
+// Frames before the first come from the cache (CACHE 1), are the first one (CACHE 2) or zero; outside the picture all is zero.
 // UPSAMPLE 2 reads x enlarged twice in height and width, nearest neighbour. A segment is one tap (dt, dy, dx).
 #import X_READ
 #import C_READ
@@ -16,7 +16,7 @@ struct Params {
     row_start: u32,      // first output position of the launch
     out_cols: u32,       // output channels
     col_start: u32,      // where the launch's channels begin in out and bias
-    out_skip: u32,       // elements of out before its binding (frame pairs only)
+    out_skip: u32,       // elements of out before its binding (not for `store_rows`)
     out_h: u32,
     out_w: u32,
     in_h: u32,           // before upsampling
@@ -26,7 +26,7 @@ struct Params {
     stride_t: u32,
     stride_h: u32,
     stride_w: u32,
-    front: u32,          // frames before the first frame of x: those of the cache, or zeros
+    front: u32,          // frames before the first frame of x
     pad_top: u32,
     pad_left: u32,
     first_tap_t: u32,    // the launch's first tap along time
@@ -82,12 +82,15 @@ fn a_place(row: ARow, segment: u32) -> APlace {
     }
     let pixel = y / UPSAMPLE * params.in_w + x / UPSAMPLE;
     let frame_size = params.in_h * params.in_w;
-    let t = row.t + dt;
+    var t = row.t + dt;
+    if CACHE == 2u {
+        t = max(t, params.front);
+    }
     if t >= params.front {
         let start = ((t - params.front) * frame_size + pixel) * params.segment_length;
         return APlace(start - params.x_skip, IN_X);
     }
-    if CACHE == 0u {
+    if CACHE != 1u {
         return APlace(0u, NOWHERE);
     }
     return APlace((t * frame_size + pixel) * params.segment_length - params.cache_skip, IN_CACHE);
@@ -97,7 +100,7 @@ fn a_quad(place: APlace, k: u32) -> vec4<f32> {
     if place.source == IN_X {
         return x_quad(place.start + k, params.segment_length - k);
     }
-    if CACHE != 0u && place.source == IN_CACHE {
+    if CACHE == 1u && place.source == IN_CACHE {
         return cache_quad(place.start + k, params.segment_length - k);
     }
     return vec4<f32>();

@@ -3,7 +3,7 @@ use engine::{
     DType,
     executor::Executor,
     gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
-    ops::Activation,
+    ops::{Activation, Fill, OutputFrames},
     plan::{Plan, PlanTarget},
     target::Target,
 };
@@ -101,7 +101,15 @@ fn what_exceeds_a_binding_is_cut() {
         },
         Conv::new([3, 24, 40, 16], 17, [1, 3, 3]),
         Conv { upsample: true, ..Conv::new([2, 17, 23, 16], 9, [1, 3, 3]) },
-        Conv { split_frames: true, ..Conv::new([2, 21, 25, 20], 26, [3, 1, 1]) }.cached(),
+        Conv { frames: OutputFrames::Halves, ..Conv::new([2, 21, 25, 20], 26, [3, 1, 1]) }.cached(),
+        Conv { frames: OutputFrames::Twice, ..Conv::new([3, 24, 40, 16], 10, [1, 3, 3]) },
+        Conv {
+            frames: OutputFrames::TwiceButFirst,
+            upsample: true,
+            ..Conv::new([3, 9, 11, 8], 9, [1, 3, 3])
+        },
+        Conv { fill: Fill::FirstFrame, ..wide },
+        Conv { fill: Fill::FirstFrame, ..Conv::new([9, 11, 13, 16], 12, [3, 3, 3]) },
         // Small frames, of which some fit.
         Conv::new([9, 11, 13, 16], 12, [3, 3, 3]).cached(),
         Conv { stride: [2, 1, 1], front: Some(1), ..Conv::new([8, 11, 13, 16], 12, [3, 1, 1]) }.cached(),

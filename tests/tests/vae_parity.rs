@@ -1,15 +1,17 @@
-//! The autoencoders, 2.1 and 2.2 kinds, against recorded runs: every stage of the decoder, the encoder, and that the
+//! The autoencoders against recorded runs: every stage of the decoder, the encoder, and, where a model promises it, that the
 //! result does not depend on how a video is cut into chunks.
 #![expect(clippy::print_stdout, reason = "the distances are the result")]
 
 use engine::{
-    DType, State, TensorDesc,
+    DType, Graph, State, TensorDesc,
     executor::Executor,
     models::{
-        DecoderChunk,
+        DecoderChunk, LatentDecoder,
+        cogvideox::{CogVideoXVaeDecoder, CogVideoXVaeEncoder},
         wan::{WanVaeDecoder, WanVaeEncoder},
     },
-    nn::Precision,
+    nn::{ConvMemory, Precision},
+    op::OpError,
     pipeline::TensorData,
     run::RunInput,
 };
@@ -21,13 +23,17 @@ use kinora_tests::{
     relative_l2,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
-use model_loader::{Checkpoint, config::WanVaeConfig};
+use model_loader::{
+    Checkpoint,
+    config::{CogVideoXVaeConfig, WanVaeConfig},
+};
 use std::{collections::BTreeMap, sync::Arc};
 
-const FIXTURES: [&str; 4] = ["wan", "wan-f16", "wan-bf16", "wan22-vae"];
+const FIXTURES: [&str; 7] =
+    ["wan", "wan-f16", "wan-bf16", "wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-1.5"];
 /// On adapters: the decoders of the others run in the tests of whole models.
-const DECODED: [&str; 1] = ["wan22-vae"];
-const ENCODED: [&str; 3] = ["wan", "wan-bf16", "wan22-vae"];
+const DECODED: [&str; 4] = ["wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-1.5"];
+const ENCODED: [&str; 6] = ["wan", "wan-bf16", "wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-1.5"];
 const IN_CHUNKS: [&str; 2] = ["wan", "wan22-vae"];
 
 /// The reference's own rounding moves single tensors by up to 1e-5.
@@ -47,8 +53,11 @@ fn main() {
             let (backend, name) = (Arc::clone(&backend), format!("{}/{what}/{fixture}", backend.name));
             trials.push(Trial::test(name, move || backend.with(|executor| check(executor, fixture))));
         };
-        let lists: [&[&'static str]; 3] =
-            if backend.is_cpu() { [&FIXTURES; 3] } else { [&DECODED, &ENCODED, &IN_CHUNKS] };
+        let lists: [&[&'static str]; 3] = if backend.is_cpu() {
+            [&FIXTURES, &FIXTURES, &FIXTURES[..4]]
+        } else {
+            [&DECODED, &ENCODED, &IN_CHUNKS]
+        };
         for fixture in lists[0] {
             add("decode", fixture, |executor, fixture| decoder(executor, fixture, Precision::F32, F32));
             if backend.f16 {
@@ -65,17 +74,89 @@ fn main() {
 
 type Check = fn(&mut Executor, &str) -> Result<(), Failed>;
 
-fn open(golden: &Golden) -> Result<(Checkpoint, WanVaeConfig), Failed> {
-    let model = golden.model();
-    Ok((Checkpoint::open(&model, "vae")?, WanVaeConfig::load(&model, "vae")?))
+/// What the families' autoencoders have in common.
+trait Autoencoder {
+    /// The chunks in which the reference decodes so many latent frames, and encodes so many frames.
+    fn chunks(&self, latent_frames: usize, frames: usize) -> [Vec<usize>; 2];
+    /// Frames of a latent frame and pixels along the edge of a latent.
+    fn scales(&self) -> [usize; 2];
+    fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError>;
+    fn encode(&self, first: bool, size: [usize; 3], memory: &ConvMemory) -> Result<Graph, OpError>;
 }
 
-/// Every stage of the decoder, one latent frame at a time, as the reference does it.
+struct Wan(WanVaeDecoder, WanVaeEncoder, WanVaeConfig);
+
+impl Autoencoder for Wan {
+    fn chunks(&self, latent_frames: usize, frames: usize) -> [Vec<usize>; 2] {
+        let mut encoded = vec![1];
+        encoded.resize(1 + (frames - 1) / self.2.scale_factor_temporal, self.2.scale_factor_temporal);
+        [vec![1; latent_frames], encoded]
+    }
+
+    fn scales(&self) -> [usize; 2] {
+        [self.2.scale_factor_temporal, self.2.scale_factor_spatial]
+    }
+
+    fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError> {
+        self.0.chunk_graph(latents, chunk, memory, false, true)
+    }
+
+    fn encode(
+        &self,
+        first: bool,
+        [_, height, width]: [usize; 3],
+        memory: &ConvMemory,
+    ) -> Result<Graph, OpError> {
+        self.1.chunk_graph(first, height, width, memory)
+    }
+}
+
+struct CogVideoX(CogVideoXVaeDecoder, CogVideoXVaeEncoder, CogVideoXVaeConfig);
+
+impl Autoencoder for CogVideoX {
+    fn chunks(&self, latent_frames: usize, frames: usize) -> [Vec<usize>; 2] {
+        let decoded = self.0.chunks(latent_frames, 0, 0, 0).iter().map(|chunk| chunk.latent_frames).collect();
+        [decoded, self.1.chunk_lengths(frames)]
+    }
+
+    fn scales(&self) -> [usize; 2] {
+        [self.2.temporal_compression_ratio, self.2.spatial_compression_ratio()]
+    }
+
+    fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError> {
+        self.0.chunk_graph(latents, chunk, memory, false, true)
+    }
+
+    fn encode(&self, first: bool, size: [usize; 3], memory: &ConvMemory) -> Result<Graph, OpError> {
+        self.1.chunk_graph(first, size, memory)
+    }
+}
+
+fn open(golden: &Golden, fixture: &str) -> Result<Box<dyn Autoencoder>, Failed> {
+    let model = golden.model();
+    let weights = Checkpoint::open(&model, "vae")?;
+    Ok(if fixture.starts_with("cogvideox") {
+        let config = CogVideoXVaeConfig::load(&model, "vae")?;
+        let decoder = CogVideoXVaeDecoder::load(&weights, &config)?;
+        Box::new(CogVideoX(decoder, CogVideoXVaeEncoder::load(&weights, &config)?, config))
+    } else {
+        let config = WanVaeConfig::load(&model, "vae")?;
+        let decoder = WanVaeDecoder::load(&weights, &config)?;
+        Box::new(Wan(decoder, WanVaeEncoder::load(&weights, &config)?, config))
+    })
+}
+
+/// Every stage of the decoder, in the chunks of the reference.
 fn decoder(executor: &mut Executor, fixture: &str, precision: Precision, bars: Bars) -> Result<(), Failed> {
     let golden = Golden::open(fixture);
     let stages = golden.outputs(|key| key.starts_with("vae.") && !key.starts_with("vae.enc."));
-    let frames = golden.shape("vae.latents_in")[2];
-    let run = decode(executor, &golden, &vec![1; frames], precision)?;
+    let vae = open(&golden, fixture)?;
+    let [lengths, _] = vae.chunks(golden.shape("vae.latents_in")[2], 1);
+    let recorded = &golden.tensor("vae.conv_in").time_chunks;
+    if *recorded != lengths {
+        return Err(format!("chunks of {lengths:?}, the reference's are {recorded:?}").into());
+    }
+    let run = decode(executor, &golden, &*vae, &lengths, precision)?;
     let verdict = parity::judge(&run, &stages, bars);
     println!("{fixture}: {verdict}");
     verdict.into_result()?;
@@ -85,13 +166,14 @@ fn decoder(executor: &mut Executor, fixture: &str, precision: Precision, bars: B
 /// One frame at a time, all at once, and unevenly.
 fn chunks(executor: &mut Executor, fixture: &str) -> Result<(), Failed> {
     let golden = Golden::open(fixture);
+    let vae = open(&golden, fixture)?;
     let rest = golden.shape("vae.latents_in")[2] - 1;
-    let single = decode(executor, &golden, &vec![1; 1 + rest], Precision::F32)?;
+    let single = decode(executor, &golden, &*vae, &vec![1; 1 + rest], Precision::F32)?;
     for lengths in [vec![1, rest], vec![1, 1, rest - 1], vec![1, rest - 1, 1]] {
         if lengths.contains(&0) {
             continue;
         }
-        let other = decode(executor, &golden, &lengths, Precision::F32)?;
+        let other = decode(executor, &golden, &*vae, &lengths, Precision::F32)?;
         let distance = relative_l2(floats(&other["vae.video"])?, floats(&single["vae.video"])?);
         let within = distance <= CHUNKS; // false for NaN
         if !within {
@@ -112,24 +194,23 @@ fn floats(tensor: &Recorded) -> Result<&[f32], Failed> {
 fn decode(
     executor: &mut Executor,
     golden: &Golden,
+    vae: &dyn Autoencoder,
     lengths: &[usize],
     precision: Precision,
 ) -> Result<BTreeMap<String, Recorded>, Failed> {
-    let (checkpoint, config) = open(golden)?;
-    let decoder = WanVaeDecoder::load(&checkpoint, &config)?;
     let shape = &golden.shape("vae.latents_in")[1..];
     let latents = State::new("latents", TensorDesc::new(shape, DType::F32));
     pollster::block_on(executor.write_state(&latents, golden.f32("vae.latents_in")))?;
-    let memory = decoder.memory(shape[2], shape[3], precision);
+    let memory = ConvMemory::new(precision);
     let (mut joined, mut start) = (BTreeMap::new(), 0);
     for length in lengths {
-        let chunk = DecoderChunk { first: start == 0, latent_frames: *length };
-        let graph = decoder.chunk_graph(&latents, chunk, &memory, false, true)?;
+        let graph =
+            vae.decode(&latents, DecoderChunk { first: start == 0, latent_frames: *length }, &memory)?;
         let frame = [u32::try_from(start)?];
         join(&mut joined, compute(executor, graph, &[RunInput::u32("frame", &frame)])?);
         start += length;
     }
-    for state in memory.states().chain([&latents]) {
+    for state in memory.states().iter().chain([&latents]) {
         executor.drop_state(state);
     }
     executor.release_unused();
@@ -156,34 +237,33 @@ fn join(joined: &mut BTreeMap<String, Recorded>, chunk: BTreeMap<String, Recorde
     }
 }
 
-/// The moments of a corner of the recorded video, in chunks of 1, 4, 4.. frames.
+/// The moments of a corner of the recorded video, in the chunks of the reference.
 fn encoder(executor: &mut Executor, fixture: &str) -> Result<(), Failed> {
     let golden = Golden::open(fixture);
-    let (checkpoint, config) = open(&golden)?;
-    let encoder = WanVaeEncoder::load(&checkpoint, &config)?;
+    let vae = open(&golden, fixture)?;
     let moments = &golden.shape("vae.enc.moments")[2..];
-    let frames = config.scale_factor_temporal * (moments[0] - 1) + 1;
-    let (height, width) =
-        (config.scale_factor_spatial * moments[1], config.scale_factor_spatial * moments[2]);
+    let [temporal, spatial] = vae.scales();
+    let frames = temporal * (moments[0] - 1) + 1;
+    let (height, width) = (spatial * moments[1], spatial * moments[2]);
     // The note says which corner: a fixture of another would not be compared with what it was made from.
     let note = &golden.tensor("vae.enc.moments").note;
     if !note.contains(&format!("[:, :, :{frames}, :{height}, :{width}]")) {
         return Err(format!("the encoder has seen another corner: {note}").into());
     }
     let video = corner(&golden, [frames, height, width]);
-    let memory = encoder.memory(height, width, Precision::F32);
+    let memory = ConvMemory::new(Precision::F32);
     let (mut joined, picture) = (BTreeMap::new(), height * width * 3);
     let mut start = 0;
-    while start < frames {
-        let first = start == 0;
-        let graph = encoder.chunk_graph(first, height, width, &memory)?;
-        let end = if first { 1 } else { start + config.scale_factor_temporal };
+    let [_, lengths] = vae.chunks(1, frames);
+    for length in lengths {
+        let graph = vae.encode(start == 0, [length, height, width], &memory)?;
+        let end = start + length;
         let chunk = &video[start * picture..end * picture];
         join(&mut joined, compute(executor, graph, &[RunInput::f32("video", chunk)])?);
         start = end;
     }
     for state in memory.states() {
-        executor.drop_state(state);
+        executor.drop_state(&state);
     }
     executor.release_unused();
     let run = BTreeMap::from([("vae.enc.moments".to_owned(), joined["moments"].channels_first())]);

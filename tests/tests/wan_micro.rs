@@ -1,12 +1,13 @@
 //! The operations that models are built from against single recorded ones (`micro.*`): activations, norms, rotary
 //! positions, attention, cached convolutions, resampling. All of a fixture's are compared, or named as tested elsewhere.
 use engine::{
-    DType, Graph, State, TensorDesc, TensorId, Weight,
+    DType, Graph, TensorId, Weight,
     executor::Executor,
     models::{RopeTables, t5::relative_buckets, wan::rope_tables},
-    nn::{CausalConv, ChannelNorm, Linear},
+    nn::{CausalConv, ChannelNorm, ConvMemory, Linear, Precision},
     ops::{
-        Activation, AttentionInputs, Conv3dOptions, LayerNormOptions, MatmulOptions, RmsNormOptions, Rope,
+        Activation, AttentionInputs, Conv3dOptions, Fill, LayerNormOptions, MatmulOptions, OutputFrames,
+        RmsNormOptions, Rope,
     },
     pipeline::TensorData,
     run::RunInput,
@@ -285,7 +286,7 @@ fn rms_norm_channels(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     bench.compute_frames(executor, graph, &[("x", &x), ("zeroed", &zeroed)])
 }
 
-/// Without a cache, after a chunk of one frame (through a memory), and after two frames given as such.
+/// Without a cache, after a chunk of one frame, and after one of two.
 fn causal_conv3d_cache(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let ((first_shape, first), (shape, x)) = (bench.frames("x1"), bench.frames("x2"));
     let [_, height, width, channels] = shape;
@@ -293,7 +294,7 @@ fn causal_conv3d_cache(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let conv = CausalConv::load(&bench.checkpoint("vae")?, "decoder.mid_block.resnets.0.conv1", &kernel)?;
     let plain = || Conv3dOptions::new(DType::F32);
 
-    let memory = conv.memory(conv.reach(), height, width, DType::F32);
+    let memory = ConvMemory::new(Precision::F32);
     let mut graph = Graph::new();
     let input = graph.input("x1", &first_shape, DType::F32);
     let y = conv.forward(&mut graph, input, Some(&memory), plain())?;
@@ -304,37 +305,40 @@ fn causal_conv3d_cache(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let y = conv.forward(&mut graph, input, Some(&memory), plain())?;
     graph.output("y2_one_cached_frame", y);
     found.extend(bench.compute_frames(executor, graph, &[("x2", &x)])?);
-    executor.drop_state(&memory);
+    memory.states().iter().for_each(|state| executor.drop_state(state));
 
-    let two = [first.iter().map(|v| 0.5 * v).collect(), first].concat();
-    let cache = State::new("cache", TensorDesc::new(&[2, height, width, channels], DType::F32));
-    pollster::block_on(executor.write_state(&cache, &two))?;
+    let two: Vec<f32> = [first.iter().map(|v| 0.5 * v).collect(), first].concat();
+    let mut graph = Graph::new();
+    let input = graph.input("x", &[2, height, width, channels], DType::F32);
+    let y = conv.forward(&mut graph, input, Some(&memory), plain())?;
+    graph.output("y", y);
+    bench.compute_frames(executor, graph, &[("x", &two)])?;
     let mut graph = Graph::new();
     let input = graph.input("x2", &shape, DType::F32);
-    let y = conv.forward(&mut graph, input, Some(&cache), plain())?;
+    let y = conv.forward(&mut graph, input, Some(&memory), plain())?;
     graph.output("y2_two_cached_frames", y);
     found.extend(bench.compute_frames(executor, graph, &[("x2", &x)])?);
-    executor.drop_state(&cache);
+    memory.states().iter().for_each(|state| executor.drop_state(state));
     Ok(found)
 }
 
 /// Space alone in the first chunk; then time as well, the channels' halves being the even and the odd frames.
 fn upsample3d_chunks(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let checkpoint = bench.checkpoint("vae")?;
-    let ([_, height, width, channels], _) = bench.frames("x0");
+    let ([.., channels], _) = bench.frames("x0");
     let out = bench.golden.shape(&bench.key("out.y0"))[1];
     let name = "decoder.up_blocks.0.upsamplers.0";
     let temporal = [2 * channels, channels, 3, 1, 1];
     let temporal = CausalConv::load(&checkpoint, &format!("{name}.time_conv"), &temporal)?;
     let spatial = CausalConv::load(&checkpoint, &format!("{name}.resample.1"), &[out, channels, 3, 3])?;
-    let memory = temporal.memory(temporal.reach(), height, width, DType::F32);
+    let memory = ConvMemory::new(Precision::F32);
     let mut all = BTreeMap::new();
     for chunk in 0..3 {
         let (shape, x) = bench.frames(&format!("x{chunk}"));
         let mut graph = Graph::new();
         let mut y = graph.input("x", &shape, DType::F32);
         if chunk > 0 {
-            let halves = Conv3dOptions { split_frames: true, ..Conv3dOptions::new(DType::F32) };
+            let halves = Conv3dOptions { frames: OutputFrames::Halves, ..Conv3dOptions::new(DType::F32) };
             y = temporal.forward(&mut graph, y, Some(&memory), halves)?;
         }
         let double = Conv3dOptions { upsample: true, ..Conv3dOptions::new(DType::F32) };
@@ -342,7 +346,7 @@ fn upsample3d_chunks(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
         graph.output(&format!("y{chunk}"), y);
         all.extend(bench.compute_frames(executor, graph, &[("x", &x)])?);
     }
-    executor.drop_state(&memory);
+    memory.states().iter().for_each(|state| executor.drop_state(state));
     Ok(all)
 }
 
@@ -364,7 +368,7 @@ fn avg_down3d(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let mut graph = Graph::new();
     let input = graph.input("x", &shape, DType::F32);
     for (name, channels, time) in [("both", 8, 2), ("space_only", 4, 1)] {
-        let y = graph.avg_down(input, channels, time, 2)?;
+        let y = graph.avg_down(input, channels, time, 2, Fill::Zeros)?;
         graph.output(name, y);
     }
     bench.compute_frames(executor, graph, &[("x", &x)])

@@ -3,7 +3,7 @@
 use super::RopeTables;
 use crate::{
     graph::{Graph, State},
-    nn::Precision,
+    nn::{ConvMemory, Precision},
     op::OpError,
     tensor::TensorId,
 };
@@ -208,21 +208,19 @@ pub trait LatentDecoder: Debug {
     /// `budget` bytes for latents of `height` x `width`.
     fn chunks(&self, latent_frames: usize, height: usize, width: usize, budget: usize) -> Vec<DecoderChunk>;
 
-    /// A memory for latents of `height` x `width`, empty.
-    fn session(&self, height: usize, width: usize, precision: Precision) -> Box<dyn DecoderSession + '_>;
-}
-
-/// A decoder at work on one video: its graphs share a memory.
-pub trait DecoderSession: Debug {
     /// The graph of one kind of chunk.
     ///
     /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), scaled as the transformer leaves them; input
-    /// `frame` `[1]` u32 is the chunk's first latent frame. Outputs: `video` `[T, H, W, 3]` f32 in -1..1 and `rgb8`.
+    /// `frame` `[1]` u32 is the chunk's first latent frame. `memory` is that of the chunks before, empty at first.
+    /// Outputs: `video` `[T, H, W, 3]` f32 in -1..1 and `rgb8`.
     ///
     /// # Errors
     /// If the latents do not fit the model.
-    fn graph(&self, latents: &State, chunk: DecoderChunk, taps: bool) -> Result<Graph, OpError>;
-
-    /// All states, to be dropped after the last chunk.
-    fn states(&self) -> Vec<State>;
+    fn graph(
+        &self,
+        latents: &State,
+        chunk: DecoderChunk,
+        memory: &ConvMemory,
+        taps: bool,
+    ) -> Result<Graph, OpError>;
 }

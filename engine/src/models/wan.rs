@@ -8,4 +8,4 @@ mod vae;
 pub use model::WanModel;
 pub use rope::rope_tables;
 pub use transformer::WanTransformer;
-pub use vae::{DecoderMemory, EncoderMemory, WanVaeDecoder, WanVaeEncoder};
+pub use vae::{WanVaeDecoder, WanVaeEncoder};

@@ -1,5 +1,8 @@
 //! The shortcut around a downsampling stage: space to depth, then means over channels.
-use super::window::{frames, grid, window};
+use super::{
+    Fill,
+    window::{frames, grid, window},
+};
 use crate::{
     cpu::CpuIo,
     graph::Graph,
@@ -16,8 +19,8 @@ use std::ops::Range;
 static KERNEL: &Kernel = &shaders::AVG_DOWN;
 
 impl Graph {
-    /// `[T, H, W, C]` to `[ceil(T / factor_t), H / factor_s, W / factor_s, out_channels]`: zero frames in front
-    /// fill up the first group of `factor_t`, pixels become channels in the order (time, height, width), and
+    /// `[T, H, W, C]` to `[ceil(T / factor_t), H / factor_s, W / factor_s, out_channels]`: frames in front
+    /// (`fill` says which) fill up the first group of `factor_t`, pixels become channels in the order (time, height, width), and
     /// every run of channels is averaged.
     pub fn avg_down(
         &mut self,
@@ -25,8 +28,9 @@ impl Graph {
         out_channels: usize,
         factor_t: usize,
         factor_s: usize,
+        fill: Fill,
     ) -> Result<TensorId, OpError> {
-        self.push(AvgDown { out_channels, factor_t, factor_s }, &[x])
+        self.push(AvgDown { out_channels, factor_t, factor_s, fill }, &[x])
     }
 }
 
@@ -35,6 +39,7 @@ struct AvgDown {
     out_channels: usize,
     factor_t: usize,
     factor_s: usize,
+    fill: Fill,
 }
 
 params! {
@@ -49,12 +54,13 @@ params! {
         factor_t: u32,
         factor_s: u32,
         front: u32,
+        first_frame: u32,
         run: u32,
     }
 }
 
 impl AvgDown {
-    /// Zero frames in front.
+    /// Frames in front.
     fn front(&self, frames: usize) -> usize {
         frames.next_multiple_of(self.factor_t) - frames
     }
@@ -131,6 +137,7 @@ impl Op for AvgDown {
                 factor_t: clamp_u32(self.factor_t),
                 factor_s: clamp_u32(self.factor_s),
                 front: clamp_u32(self.front(x.shape[0])),
+                first_frame: (self.fill == Fill::FirstFrame).into(),
                 run: clamp_u32(run),
             };
             Dispatch {
@@ -158,9 +165,9 @@ impl Op for AvgDown {
                     let mut sum = 0.0;
                     for e in o * run..(o + 1) * run {
                         let (c, t) = (e / (ft * fs * fs), frame + e / (fs * fs) % ft);
-                        if t >= front {
-                            let source =
-                                ((t - front) * height + y + e / fs % fs) * width + column * fs + e % fs;
+                        if t >= front || self.fill == Fill::FirstFrame {
+                            let frame = t.saturating_sub(front);
+                            let source = (frame * height + y + e / fs % fs) * width + column * fs + e % fs;
                             sum += x[source * channels + c];
                         }
                     }
@@ -185,7 +192,7 @@ mod tests {
     fn a_tile_reads_the_frames_or_lines_it_needs() {
         let line = 6 * 8;
         let x = TensorDesc::new(&[3, 4, 6, 8], DType::F32);
-        let op = AvgDown { out_channels: 4, factor_t: 2, factor_s: 2 };
+        let op = AvgDown { out_channels: 4, factor_t: 2, factor_s: 2, fill: Fill::Zeros };
         // Frame 0 of the output reads a zero frame and frame 0 of x; its second line reads lines 2..4.
         assert_eq!(op.source(&(3..6), &x), 2 * line..4 * line);
         assert_eq!(op.source(&(6..7), &x), 4 * line..12 * line);

@@ -14,6 +14,42 @@ mod cpu;
 mod extents;
 mod lower;
 
+/// What the frames in front of the first one are where nothing is remembered of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fill {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// The first frame, repeated.
+    FirstFrame,
+}
+
+/// How the frames of the sums become those of the result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OutputFrames {
+    /// One by one.
+    #[default]
+    Same,
+    /// The first half of the channels is an earlier frame than the second: `[T, H, W, 2 M]` becomes `[2 T, H, W, M]`.
+    Halves,
+    /// Each twice.
+    Twice,
+    /// The first once, the others twice.
+    TwiceButFirst,
+}
+
+impl OutputFrames {
+    /// Frames and channels of the result for those of the sums.
+    fn shape(self, frames: usize, n: usize) -> (usize, usize) {
+        match self {
+            Self::Same => (frames, n),
+            Self::Halves => (2 * frames, n / 2),
+            Self::Twice => (2 * frames, n),
+            Self::TwiceButFirst => (2 * frames - 1, n),
+        }
+    }
+}
+
 /// Zeros around a picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pad {
@@ -39,8 +75,10 @@ impl Pad {
 pub struct Conv3dOptions {
     /// Added to every position, f32 `[N]`.
     pub bias: Option<TensorId>,
-    /// The frames in front of x, `[front, H, W, C]` in x's dtype; zeros without one.
+    /// The frames in front of x, `[front, H, W, C]` in x's dtype.
     pub cache: Option<TensorId>,
+    /// What they are without a cache.
+    pub fill: Fill,
     /// How many frames stand in front of x: one less than the kernel has along time if `None`.
     pub front: Option<usize>,
     /// Steps along time, height and width.
@@ -49,8 +87,8 @@ pub struct Conv3dOptions {
     pub pad: Pad,
     /// Whether x is enlarged twice in height and width first, nearest neighbour.
     pub upsample: bool,
-    /// Whether the first half of the channels is an earlier frame than the second: `[T, H, W, 2 M]` becomes `[2 T, H, W, M]`.
-    pub split_frames: bool,
+    /// How the frames of the sums become those of the result.
+    pub frames: OutputFrames,
     /// Added last; as large as the result.
     pub residual: Option<TensorId>,
     /// Applied to the biased sums.
@@ -65,11 +103,12 @@ impl Conv3dOptions {
         Self {
             bias: None,
             cache: None,
+            fill: Fill::Zeros,
             front: None,
             stride: [1; 3],
             pad: Pad::default(),
             upsample: false,
-            split_frames: false,
+            frames: OutputFrames::Same,
             residual: None,
             activation: Activation::None,
             out,
@@ -99,11 +138,12 @@ impl Graph {
             bias: add(options.bias),
             cache: add(options.cache),
             residual: add(options.residual),
+            fill: options.fill,
             front: options.front,
             stride: options.stride,
             pad: options.pad,
             upsample: options.upsample,
-            split_frames: options.split_frames,
+            frames: options.frames,
             activation: options.activation,
             out: options.out,
         };
@@ -117,11 +157,12 @@ struct CausalConv3d {
     bias: Option<usize>,
     cache: Option<usize>,
     residual: Option<usize>,
+    fill: Fill,
     front: Option<usize>,
     stride: [usize; 3],
     pad: Pad,
     upsample: bool,
-    split_frames: bool,
+    frames: OutputFrames,
     activation: Activation,
     out: DType,
 }
@@ -160,7 +201,8 @@ impl CausalConv3d {
         }
         let output = std::array::from_fn(|axis| (covered[axis] - kernel[axis]) / stride[axis] + 1);
         let (input, pad) = ([frames, height, width], [self.pad.top, self.pad.left]);
-        Ok(Extents { input, channels, kernel, front, stride, pad, factor, output, n })
+        let repeats = self.cache.is_none() && self.fill == Fill::FirstFrame;
+        Ok(Extents { input, channels, kernel, front, repeats, stride, pad, factor, output, n })
     }
 }
 
@@ -183,15 +225,15 @@ impl Op for CausalConv3d {
             OpError::expect_dtype(NAME, "cache", cache, x.dtype)?;
             OpError::expect_shape(NAME, "cache", cache, &[front, input[1], input[2], channels])?;
         }
-        let shape = if self.split_frames {
-            if !n.is_multiple_of(2) || self.residual.is_some() {
-                let expected = "split into frames only with an even number of channels and no residual";
-                return Err(OpError::value(NAME, "weight", &weight.shape, expected));
-            }
-            [2 * frames, height, width, n / 2]
-        } else {
-            [frames, height, width, n]
-        };
+        if self.frames == OutputFrames::Halves && !n.is_multiple_of(2) {
+            let expected = "an even number of channels, half of them for either frame";
+            return Err(OpError::value(NAME, "weight", &weight.shape, expected));
+        }
+        if self.frames != OutputFrames::Same && self.residual.is_some() {
+            return Err(OpError::value(NAME, "frames", self.frames, "Same, as there is a residual"));
+        }
+        let (frames, n) = self.frames.shape(frames, n);
+        let shape = [frames, height, width, n];
         if let Some(residual) = self.residual.map(|i| &inputs[i]) {
             OpError::expect_activation(NAME, "residual", residual)?;
             OpError::expect_shape(NAME, "residual", residual, &shape)?;
@@ -206,9 +248,9 @@ impl Op for CausalConv3d {
     }
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
-        // Split frames are half as wide and twice as many: the number of sums is the same.
         let k = inputs[1].elements() / inputs[1].shape[0].max(1);
-        2 * output.elements() as u64 * k as u64
+        let sums = self.extents(&inputs[0], &inputs[1]).map(|e| e.output.iter().product::<usize>() * e.n);
+        2 * sums.unwrap_or(output.elements()) as u64 * k as u64
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -131,16 +131,16 @@ impl ModelBench {
     ) -> Result<(), EngineError> {
         let decoder = self.model.load_decoder()?;
         let [_, _, height, width] = video.shape;
-        let session = decoder.session(height, width, self.precision);
+        let memory = ConvMemory::new(self.precision);
         let chunks = decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET);
         for (chunk, count) in kinds(&chunks) {
-            let graph = session.graph(latents, chunk, false)?;
+            let graph = decoder.graph(latents, chunk, &memory, false)?;
             let frame = [0];
             let times = self.measure_graph(graph, &[RunInput::u32("frame", &frame)], runs).await?;
             let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
             stages.push(StageTimes { stage, runs: count, ..times });
         }
-        for state in session.states() {
+        for state in memory.states() {
             self.executor.drop_state(&state);
         }
         Ok(())

@@ -5,7 +5,8 @@ use super::{
     taps::{self, channels_first},
 };
 use crate::{
-    executor::Program, graph::State, models::DecoderChunk, run::RunInput, stopwatch::Stopwatch, video::Frame,
+    executor::Program, graph::State, models::DecoderChunk, nn::ConvMemory, run::RunInput,
+    stopwatch::Stopwatch, video::Frame,
 };
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ impl VideoPipeline {
         let clock = Stopwatch::start();
         let decoder = self.model.load_decoder()?;
         let [_, _, height, width] = run.latents.shape;
-        let session = decoder.session(height, width, self.precision);
+        let memory = ConvMemory::new(self.precision);
         let mut joined = Joined::new();
         run.report(Event::Decoding { done: 0, total: run.settings.num_frames })?;
 
@@ -33,7 +34,7 @@ impl VideoPipeline {
                 other => {
                     // The old buffers go before the new ones come.
                     drop(other);
-                    let graph = session.graph(latents, chunk, run.settings.dump)?;
+                    let graph = decoder.graph(latents, chunk, &memory, run.settings.dump)?;
                     self.prepare(run, graph).await?
                 }
             };
@@ -42,7 +43,7 @@ impl VideoPipeline {
             current = Some((chunk, program));
         }
         drop(current);
-        for state in session.states() {
+        for state in memory.states() {
             self.executor.drop_state(&state);
         }
         report_joined(run, joined)?;

@@ -8,6 +8,7 @@ use crate::{
     executor::Executor,
     graph::{Graph, State},
     models::t5::T5Encoder,
+    nn::ConvMemory,
     plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
@@ -65,11 +66,11 @@ impl VideoPipeline {
         drop(prompts);
 
         let decoder = self.model.load_decoder()?;
-        let session = decoder.session(height, width, self.precision);
+        let memory = ConvMemory::new(self.precision);
         let chunks = decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET);
         for (chunk, runs) in kinds(&chunks) {
             let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
-            add(stage, runs, &session.graph(&latents, chunk, false)?)?;
+            add(stage, runs, &decoder.graph(&latents, chunk, &memory, false)?)?;
         }
         Ok(plans)
     }

@@ -3,7 +3,7 @@ use super::matmul::{activate, positions, tolerance};
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{Activation, Conv3dOptions, Pad},
+    ops::{Activation, Conv3dOptions, Fill, OutputFrames, Pad},
 };
 
 /// One convolution.
@@ -23,10 +23,12 @@ pub struct Conv {
     pub front: Option<usize>,
     /// Whether those come from a cache.
     pub cache: bool,
+    /// What they are if not.
+    pub fill: Fill,
     /// Whether x is enlarged.
     pub upsample: bool,
-    /// Whether the halves of the channels are frames.
-    pub split_frames: bool,
+    /// How the sums' frames become the result's.
+    pub frames: OutputFrames,
     /// The residual's dtype.
     pub residual: Option<DType>,
     /// Applied to the sums.
@@ -47,8 +49,9 @@ impl Conv {
             pad: Pad { top: h, bottom: h, left: w, right: w },
             front: None,
             cache: false,
+            fill: Fill::Zeros,
             upsample: false,
-            split_frames: false,
+            frames: OutputFrames::Same,
             residual: None,
             activation: Activation::None,
             dtypes: [DType::F32; 3],
@@ -116,8 +119,15 @@ pub fn cases() -> Vec<Case> {
         Conv { upsample: true, ..Conv::new([1, 4, 3, 3], 5, FLAT) },
         Conv { upsample: true, ..Conv::new([1, 4, 3, 8], 5, [1, 1, 1]) },
         Conv { upsample: true, ..Conv::new([2, 2, 3, 4], 5, CUBE) }.cached(),
-        Conv { split_frames: true, ..Conv::new([3, 4, 5, 8], 16, TIME) }.cached(),
-        Conv { split_frames: true, ..Conv::new([2, 5, 3, 6], 6, TIME) },
+        Conv { frames: OutputFrames::Halves, ..Conv::new([3, 4, 5, 8], 16, TIME) }.cached(),
+        Conv { frames: OutputFrames::Halves, ..Conv::new([2, 5, 3, 6], 6, TIME) },
+        Conv { frames: OutputFrames::Twice, upsample: true, ..Conv::new([2, 3, 5, 8], 12, FLAT) },
+        Conv { frames: OutputFrames::TwiceButFirst, upsample: true, ..Conv::new([3, 3, 4, 8], 9, FLAT) },
+        half(Conv { frames: OutputFrames::TwiceButFirst, ..Conv::new([1, 3, 4, 5], 6, FLAT) }),
+        // The first chunk of a video whose first frame goes on into the past.
+        Conv { fill: Fill::FirstFrame, ..Conv::new([3, 4, 5, 8], 10, CUBE) },
+        Conv { fill: Fill::FirstFrame, ..Conv::new([1, 5, 3, 3], 7, CUBE) },
+        half(Conv { fill: Fill::FirstFrame, residual: Some(F32), ..Conv::new([2, 5, 4, 8], 8, CUBE) }),
         Conv { pad: Pad { top: 2, bottom: 0, left: 1, right: 3 }, ..Conv::new([1, 4, 5, 4], 8, FLAT) },
         // What is fused on.
         Conv { activation: Activation::Silu, ..Conv::new([1, 4, 5, 8], 8, FLAT) },
@@ -142,7 +152,10 @@ fn name(conv: &Conv) -> String {
     for (wanted, what) in [
         (conv.cache, " cached"),
         (conv.upsample, " enlarged"),
-        (conv.split_frames, " split"),
+        (conv.fill == Fill::FirstFrame, " first frame"),
+        (conv.frames == OutputFrames::Halves, " split"),
+        (conv.frames == OutputFrames::Twice, " twice"),
+        (conv.frames == OutputFrames::TwiceButFirst, " twice but first"),
         (conv.residual.is_some(), " residual"),
         (conv.activation != Activation::None, " silu"),
     ] {
@@ -176,11 +189,12 @@ pub fn case(conv: Conv) -> Case {
             let options = Conv3dOptions {
                 bias: Some(ids[2]),
                 cache: cache.map(|i| ids[i]),
+                fill: conv.fill,
                 front: conv.front,
                 stride: conv.stride,
                 pad: conv.pad,
                 upsample: conv.upsample,
-                split_frames: conv.split_frames,
+                frames: conv.frames,
                 residual: residual.map(|i| ids[i]),
                 activation: conv.activation,
                 out,
@@ -193,7 +207,20 @@ pub fn case(conv: Conv) -> Case {
             for (i, y) in y.iter_mut().enumerate() {
                 *y = activate(conv.activation, *y + data[2][i % n]) + residual.map_or(0.0, |r| data[r][i]);
             }
-            if conv.split_frames { split(&y, height * width, n) } else { y }
+            let frame = height * width * n;
+            match conv.frames {
+                OutputFrames::Same => y,
+                OutputFrames::Halves => split(&y, height * width, n),
+                OutputFrames::Twice => y.chunks(frame).flat_map(|frame| frame.repeat(2)).collect(),
+                OutputFrames::TwiceButFirst => {
+                    let (first, rest) = y.split_at(frame);
+                    first
+                        .iter()
+                        .copied()
+                        .chain(rest.chunks(frame).flat_map(|frame| frame.repeat(2)))
+                        .collect()
+                }
+            }
         },
         wide(tolerance(out)),
     )
@@ -234,7 +261,11 @@ fn sums(conv: &Conv, x: &[f64], cache: &[f64], weight: &[f64]) -> Vec<f64> {
         }
         let at = |frame: usize| ((frame * height + y) * width + x_at) * channels + c;
         assert!(t < front + frames, "taps stay within the frames");
-        if t >= front { x[at(t - front)] } else { cache.get(at(t)).copied().unwrap_or(0.0) }
+        match (t >= front, conv.fill) {
+            (true, _) => x[at(t - front)],
+            (false, Fill::FirstFrame) => x[at(0)],
+            (false, Fill::Zeros) => cache.get(at(t)).copied().unwrap_or(0.0),
+        }
     };
     let mut out = Vec::new();
     for (t, y, x_at) in positions(conv.output()) {

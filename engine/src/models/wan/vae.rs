@@ -4,10 +4,11 @@ mod encoder;
 mod middle;
 mod resample;
 
-pub use decoder::{DecoderMemory, WanVaeDecoder};
-pub use encoder::{EncoderMemory, WanVaeEncoder};
+pub use decoder::WanVaeDecoder;
+pub use encoder::WanVaeEncoder;
 
-use model_loader::config::WanVaeConfig;
+use crate::nn::{ChannelNorm, ResnetBlock};
+use model_loader::{Checkpoint, LoadError, config::WanVaeConfig};
 
 /// Channels of a picture.
 const RGB: usize = 3;
@@ -15,4 +16,16 @@ const RGB: usize = 3;
 /// Pixels along the edge of a patch that is folded into channels.
 fn patch(config: &WanVaeConfig) -> usize {
     config.patch_size.unwrap_or(1)
+}
+
+/// The residual block `name`, whose norms are over channels.
+fn wan_resnet(
+    checkpoint: &Checkpoint,
+    name: &str,
+    input: usize,
+    output: usize,
+) -> Result<ResnetBlock<ChannelNorm>, LoadError> {
+    ResnetBlock::load(checkpoint, name, [input, output], "", |name, channels| {
+        ChannelNorm::load(checkpoint, name, channels, 3)
+    })
 }

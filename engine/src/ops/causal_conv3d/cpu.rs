@@ -1,5 +1,5 @@
 //! A convolution on the CPU.
-use super::{CausalConv3d, Extents};
+use super::{CausalConv3d, Extents, OutputFrames};
 use crate::cpu::{
     CpuIo,
     conv3d::{ConvShape, PackedConv, conv3d},
@@ -17,7 +17,12 @@ pub(super) fn evaluate(op: &CausalConv3d, e: &Extents, io: &mut CpuIo<'_>) {
         let data = io.input(index);
         if enlarge { Cow::Owned(enlarged(data, e)) } else { Cow::Borrowed(data) }
     };
-    let (input, cache) = (map(0), op.cache.map_or(Cow::Borrowed(&[][..]), map));
+    let input = map(0);
+    let cache = match op.cache {
+        Some(index) => map(index),
+        None if e.repeats => Cow::Owned(input[..input.len() / e.input[0].max(1)].repeat(e.front)),
+        None => Cow::Borrowed(&[][..]),
+    };
     let factor = if enlarge { 2 } else { 1 };
     let shape = ConvShape {
         frames: e.input[0],
@@ -40,12 +45,19 @@ pub(super) fn evaluate(op: &CausalConv3d, e: &Extents, io: &mut CpuIo<'_>) {
     };
     let out = std::mem::take(&mut io.output);
     let mut run = |packed: &PackedConv| {
-        if op.split_frames {
-            let mut pairs = vec![0.0; out.len()];
-            conv3d(&shape, &input, &cache, packed, &epilogue, &mut pairs);
-            split(&pairs, e.frame(), e.n, out);
-        } else {
-            conv3d(&shape, &input, &cache, packed, &epilogue, out);
+        if op.frames == OutputFrames::Same {
+            return conv3d(&shape, &input, &cache, packed, &epilogue, out);
+        }
+        let mut sums = vec![0.0; e.output.iter().product::<usize>() * e.n];
+        conv3d(&shape, &input, &cache, packed, &epilogue, &mut sums);
+        let frame = e.frame() * e.n;
+        match op.frames {
+            OutputFrames::Halves => split(&sums, e.frame(), e.n, out),
+            OutputFrames::Twice => twice(&sums, frame, out),
+            OutputFrames::TwiceButFirst | OutputFrames::Same => {
+                out[..frame].copy_from_slice(&sums[..frame]);
+                twice(&sums[frame..], frame, &mut out[frame..]);
+            }
         }
     };
     match io.weight(1) {
@@ -74,6 +86,14 @@ fn enlarged(data: &[f32], e: &Extents) -> Vec<f32> {
         out.extend_from_within(start..);
     }
     out
+}
+
+/// Every frame two times.
+fn twice(frames: &[f32], frame: usize, out: &mut [f32]) {
+    for (from, to) in frames.chunks_exact(frame).zip(out.chunks_exact_mut(2 * frame)) {
+        to[..frame].copy_from_slice(from);
+        to[frame..].copy_from_slice(from);
+    }
 }
 
 /// Frames of `n` channels as twice as many of half as many.

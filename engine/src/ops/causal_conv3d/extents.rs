@@ -10,6 +10,8 @@ pub(super) struct Extents {
     pub(super) kernel: [usize; 3],
     /// Frames in front of x.
     pub(super) front: usize,
+    /// Whether those are x's first frame.
+    pub(super) repeats: bool,
     pub(super) stride: [usize; 3],
     /// Zeros above and to the left.
     pub(super) pad: [usize; 2],
@@ -55,18 +57,23 @@ impl Extents {
             let pixels = ((from - skipped) * height + start) * width..((to - skipped) * height + end) * width;
             pixels.start * self.channels..pixels.end * self.channels
         };
+        if self.repeats && first < self.front {
+            let frames = last.max(self.front) + 1 - self.front;
+            return Window { x: Some(0..frames * height * width * self.channels), front: None };
+        }
         Window {
             x: (last >= self.front).then(|| elements(first.max(self.front), last, self.front)),
             front: (first < self.front).then(|| elements(first, last.min(self.front - 1), 0)),
         }
     }
 
-    /// Positions of the output that the first and the second half of the channels of `rows` go to, when they are two frames.
-    pub(super) fn frame_pairs(&self, rows: &Range<usize>) -> Range<usize> {
+    /// Positions of the output that `rows` go to when each frame is stored as two, the first one perhaps only as its second.
+    pub(super) fn frame_pairs(&self, rows: &Range<usize>, first_once: bool) -> Range<usize> {
         let frame = self.frame();
         let last = rows.end - 1;
-        2 * (rows.start / frame) * frame + rows.start % frame
-            ..(2 * (last / frame) + 1) * frame + last % frame + 1
+        let skipped = usize::from(first_once);
+        (2 * (rows.start / frame)).saturating_sub(skipped) * frame + rows.start % frame
+            ..(2 * (last / frame) + 1 - skipped) * frame + last % frame + 1
     }
 }
 
@@ -80,6 +87,7 @@ mod tests {
             channels: 2,
             kernel: [3, 3, 3],
             front: 2,
+            repeats: false,
             stride: [1; 3],
             pad: [1, 1],
             factor: 1,
@@ -140,8 +148,10 @@ mod tests {
 
     #[test]
     fn frame_pairs_span_both_halves() {
-        assert_eq!(extents().frame_pairs(&(0..20)), 0..40);
-        assert_eq!(extents().frame_pairs(&(5..25)), 5..65);
-        assert_eq!(extents().frame_pairs(&(20..60)), 40..120);
+        assert_eq!(extents().frame_pairs(&(0..20), false), 0..40);
+        assert_eq!(extents().frame_pairs(&(5..25), false), 5..65);
+        assert_eq!(extents().frame_pairs(&(20..60), false), 40..120);
+        assert_eq!(extents().frame_pairs(&(5..25), true), 5..45);
+        assert_eq!(extents().frame_pairs(&(20..60), true), 20..100);
     }
 }

@@ -1,6 +1,6 @@
 //! A convolution as launches: usually one; more where its frames exceed what a binding may hold.
 use super::{
-    CausalConv3d,
+    CausalConv3d, OutputFrames,
     extents::{Extents, Window},
 };
 use crate::{
@@ -92,7 +92,7 @@ impl Lowering<'_> {
     /// Frame pairs are stored two frames apart, so that rows of several frames are stored far apart: those that do not fit are
     /// cut at frames. Where such a launch stores needs no alignment.
     fn by_frames(&self, rows: Range<usize>) -> Vec<Range<usize>> {
-        if !self.op.split_frames || self.fits(&rows, &(0..self.extents.kernel[0])) {
+        if self.op.frames == OutputFrames::Same || self.fits(&rows, &(0..self.extents.kernel[0])) {
             return vec![rows];
         }
         let frame = self.extents.frame();
@@ -106,7 +106,7 @@ impl Lowering<'_> {
         let cache = front.filter(|_| self.op.cache.is_some());
         let size = self.io.inputs[0].dtype.size();
         let limit = self.target.max_binding_bytes;
-        let stored = if self.op.split_frames { self.output_binding(rows).0.size } else { 0 };
+        let stored = if self.op.frames == OutputFrames::Same { 0 } else { self.output_binding(rows).0.size };
         let mut read = [x, cache].into_iter().flatten();
         stored <= limit && read.all(|elements| self.aligned(&elements, size).1 <= limit)
     }
@@ -176,6 +176,11 @@ impl Lowering<'_> {
             Some(&"x_quads") => "cache_quads",
             _ => "cache_scalar",
         };
+        let store = match op.frames {
+            OutputFrames::Halves if last => "store_frame_pairs",
+            OutputFrames::Twice | OutputFrames::TwiceButFirst if last => "store_frames_twice",
+            _ => "store_rows",
+        };
         variant
             .alias("Out", if last { elem(io.output) } else { Elem::F32 })
             .alias("Res", optional_elem(residual.map(|i| &io.inputs[i])))
@@ -183,11 +188,12 @@ impl Lowering<'_> {
             .constant("HAS_PARTIAL", (last && !first).into())
             .constant("ACTIVATION", if last { op.activation.code() } else { 0 })
             .constant("RESIDUAL", if adds_to_out { 2 } else { residual.is_some().into() })
-            .constant("CACHE", has_cache.into())
+            .constant("CACHE", if self.extents.repeats { 2 } else { has_cache.into() })
             .constant("UPSAMPLE", clamp_u32(self.extents.factor))
             .import("C_READ", cache_read)
             .import("EPILOGUE", "epilogue_conv")
-            .import("STORE", if op.split_frames && last { "store_frame_pairs" } else { "store_rows" })
+            .constant("FIRST_ONCE", (op.frames == OutputFrames::TwiceButFirst).into())
+            .import("STORE", store)
     }
 
     /// The part of an input that a launch reads, and how many elements lie before it.
@@ -203,11 +209,12 @@ impl Lowering<'_> {
 
     /// Where rows are stored at last, and how many elements lie before that binding.
     fn output_binding(&self, rows: &Range<usize>) -> (Binding, u32) {
-        if !self.op.split_frames {
+        let frames = self.op.frames;
+        if frames == OutputFrames::Same {
             return (self.io.bind_output_rows(rows, self.extents.n), 0);
         }
-        let positions = self.extents.frame_pairs(rows);
-        let channels = self.extents.n / 2;
+        let positions = self.extents.frame_pairs(rows, frames == OutputFrames::TwiceButFirst);
+        let (_, channels) = frames.shape(1, self.extents.n);
         let size = self.io.output.dtype.size();
         let (start, bytes) = self.aligned(&(positions.start * channels..positions.end * channels), size);
         let binding = Binding { operand: Operand::Output, offset: (start * size) as u64, size: bytes };
@@ -253,14 +260,15 @@ mod tests {
         let desc = TensorDesc::new(&[64, 64], DType::F32);
         let product = Product { x: &desc, rows: 64, weight: &desc, segment_length: 64, x_aligned: true };
         let variant = product.tiled(&Target::webgpu_defaults()).variant;
-        let variant = ["HAS_BIAS", "HAS_PARTIAL", "ACTIVATION", "RESIDUAL", "CACHE", "UPSAMPLE"]
-            .into_iter()
-            .fold(variant, |variant, name| variant.constant(name, 1))
-            .alias("Out", Elem::F32)
-            .alias("Res", Elem::F32)
-            .import("C_READ", "cache_quads")
-            .import("EPILOGUE", "epilogue_conv")
-            .import("STORE", "store_frame_pairs");
+        let variant =
+            ["HAS_BIAS", "HAS_PARTIAL", "ACTIVATION", "RESIDUAL", "CACHE", "UPSAMPLE", "FIRST_ONCE"]
+                .into_iter()
+                .fold(variant, |variant, name| variant.constant(name, 1))
+                .alias("Out", Elem::F32)
+                .alias("Res", Elem::F32)
+                .import("C_READ", "cache_quads")
+                .import("EPILOGUE", "epilogue_conv")
+                .import("STORE", "store_frame_pairs");
         check_params::<CausalConv3dParams>(&shaders::CAUSAL_CONV3D, &variant);
     }
 

@@ -1,16 +1,11 @@
 //! Latents to video.
-use super::{
-    RGB,
-    middle::{Middle, MiddleMemory},
-    patch,
-    resample::Upsampler,
-};
+use super::{RGB, middle::Middle, patch, resample::Upsampler, wan_resnet};
 use crate::{
     graph::{Graph, State},
-    models::{DecoderChunk, DecoderSession, LatentDecoder},
-    nn::{CausalConv, ChannelNorm, Linear, Precision, ResnetBlock, ResnetMemory},
+    models::{DecoderChunk, LatentDecoder},
+    nn::{CausalConv, ChannelNorm, ConvMemory, Linear, ResnetBlock},
     op::OpError,
-    ops::Conv3dOptions,
+    ops::{Conv3dOptions, Fill},
     tensor::{DType, TensorId},
     weight::Weight,
 };
@@ -30,36 +25,10 @@ pub struct WanVaeDecoder {
 
 #[derive(Debug)]
 struct Stage {
-    resnets: Vec<ResnetBlock>,
+    resnets: Vec<ResnetBlock<ChannelNorm>>,
     upsampler: Option<Upsampler>,
     /// Output channels and time factor of the shortcut around the stage (2.2).
     shortcut: Option<(usize, usize)>,
-}
-
-/// What the decoder remembers from chunk to chunk; made for one size.
-#[derive(Debug)]
-pub struct DecoderMemory {
-    conv_in: State,
-    middle: MiddleMemory,
-    stages: Vec<StageMemory>,
-    conv_out: State,
-    precision: Precision,
-}
-
-#[derive(Debug)]
-struct StageMemory {
-    resnets: Vec<ResnetMemory>,
-    upsampler: Option<State>,
-}
-
-impl DecoderMemory {
-    /// All states, to be dropped after the last chunk.
-    pub fn states(&self) -> impl Iterator<Item = &State> {
-        let stages = self.stages.iter().flat_map(|stage| {
-            stage.resnets.iter().flat_map(ResnetMemory::states).chain(stage.upsampler.as_ref())
-        });
-        [&self.conv_in, &self.conv_out].into_iter().chain(self.middle.states()).chain(stages)
-    }
 }
 
 impl WanVaeDecoder {
@@ -106,28 +75,6 @@ impl WanVaeDecoder {
         (1..=most).rev().find(|n| remaining.is_multiple_of(*n)).unwrap_or(1)
     }
 
-    /// A memory for latents of `height` x `width`, full of zeros.
-    pub fn memory(&self, height: usize, width: usize, precision: Precision) -> DecoderMemory {
-        let dtype = precision.activation();
-        let (mut h, mut w) = (height, width);
-        let mut stages = Vec::with_capacity(self.stages.len());
-        for stage in &self.stages {
-            let resnets = stage.resnets.iter().map(|r| r.memory(h, w, dtype)).collect();
-            let upsampler = stage.upsampler.as_ref().and_then(|u| u.memory(h, w));
-            stages.push(StageMemory { resnets, upsampler });
-            if stage.upsampler.is_some() {
-                (h, w) = (2 * h, 2 * w);
-            }
-        }
-        DecoderMemory {
-            conv_in: self.conv_in.memory(self.conv_in.reach(), height, width, DType::F32),
-            middle: self.middle.memory(height, width, dtype),
-            stages,
-            conv_out: self.conv_out.memory(self.conv_out.reach(), h, w, dtype),
-            precision,
-        }
-    }
-
     /// The graph of one kind of chunk.
     ///
     /// `latents` (a state or the shape of an input named `latents`) is `[.., C, F, H, W]` f32; input `frame`
@@ -137,7 +84,7 @@ impl WanVaeDecoder {
         &self,
         latents: &State,
         chunk: DecoderChunk,
-        memory: &DecoderMemory,
+        memory: &ConvMemory,
         unscale: bool,
         taps: bool,
     ) -> Result<Graph, OpError> {
@@ -166,17 +113,17 @@ impl WanVaeDecoder {
         graph: &mut Graph,
         x: TensorId,
         first_chunk: bool,
-        memory: &DecoderMemory,
+        memory: &ConvMemory,
     ) -> Result<TensorId, OpError> {
-        let dtype = memory.precision.activation();
+        let dtype = memory.precision().activation();
         let x = self.post_quant.forward(graph, x, DType::F32)?;
         graph.tap("post_quant", x);
-        let x = self.conv_in.forward(graph, x, Some(&memory.conv_in), Conv3dOptions::new(DType::F32))?;
+        let x = self.conv_in.forward(graph, x, Some(memory), Conv3dOptions::new(DType::F32))?;
         graph.tap("conv_in", x);
-        let mut x = self.middle.forward(graph, x, &memory.middle, dtype)?;
+        let mut x = self.middle.forward(graph, x, memory)?;
         graph.tap("mid_block", x);
-        for (index, (stage, memory)) in self.stages.iter().zip(&memory.stages).enumerate() {
-            x = stage.forward(graph, x, memory, first_chunk, dtype)?;
+        for (index, stage) in self.stages.iter().enumerate() {
+            x = stage.forward(graph, x, memory, first_chunk)?;
             graph.tap(&format!("up_blocks.{index}"), x);
         }
         if graph.keeps_taps() {
@@ -184,8 +131,7 @@ impl WanVaeDecoder {
             graph.tap("norm_out", plain);
         }
         let normed = self.norm_out.forward(graph, x, true, dtype)?;
-        let x =
-            self.conv_out.forward(graph, normed, Some(&memory.conv_out), Conv3dOptions::new(DType::F32))?;
+        let x = self.conv_out.forward(graph, normed, Some(memory), Conv3dOptions::new(DType::F32))?;
         graph.tap("conv_out", x);
         debug_assert_eq!(self.config.out_channels, RGB * patch(&self.config).pow(2));
         graph.unpatchify_frames(x, patch(&self.config), true)
@@ -201,25 +147,14 @@ impl LatentDecoder for WanVaeDecoder {
         std::iter::once(first).chain(std::iter::repeat_n(chunk, remaining / length)).collect()
     }
 
-    fn session(&self, height: usize, width: usize, precision: Precision) -> Box<dyn DecoderSession + '_> {
-        Box::new(Session { decoder: self, memory: self.memory(height, width, precision) })
-    }
-}
-
-/// A decoder with the memory of one video.
-#[derive(Debug)]
-struct Session<'a> {
-    decoder: &'a WanVaeDecoder,
-    memory: DecoderMemory,
-}
-
-impl DecoderSession for Session<'_> {
-    fn graph(&self, latents: &State, chunk: DecoderChunk, taps: bool) -> Result<Graph, OpError> {
-        self.decoder.chunk_graph(latents, chunk, &self.memory, true, taps)
-    }
-
-    fn states(&self) -> Vec<State> {
-        self.memory.states().cloned().collect()
+    fn graph(
+        &self,
+        latents: &State,
+        chunk: DecoderChunk,
+        memory: &ConvMemory,
+        taps: bool,
+    ) -> Result<Graph, OpError> {
+        self.chunk_graph(latents, chunk, memory, true, taps)
     }
 }
 
@@ -242,7 +177,7 @@ impl Stage {
         let resnets = (0..=config.num_res_blocks)
             .map(|i| {
                 let input = if i == 0 { input } else { output };
-                ResnetBlock::load(checkpoint, &format!("{name}.resnets.{i}"), input, output)
+                wan_resnet(checkpoint, &format!("{name}.resnets.{i}"), input, output)
             })
             .collect::<Result<_, _>>()?;
         let doubles = index + 1 < widths.len();
@@ -260,19 +195,18 @@ impl Stage {
         &self,
         graph: &mut Graph,
         input: TensorId,
-        memory: &StageMemory,
+        memory: &ConvMemory,
         first_chunk: bool,
-        dtype: DType,
     ) -> Result<TensorId, OpError> {
         let mut x = input;
-        for (resnet, memory) in self.resnets.iter().zip(&memory.resnets) {
-            x = resnet.forward(graph, x, memory, dtype)?;
+        for resnet in &self.resnets {
+            x = resnet.forward(graph, x, (), memory, Fill::Zeros)?;
         }
         let Some(upsampler) = &self.upsampler else { return Ok(x) };
         let shortcut = match self.shortcut {
             Some((channels, factor_t)) => Some(graph.dup_up(input, channels, factor_t, 2, first_chunk)?),
             None => None,
         };
-        upsampler.forward(graph, x, memory.upsampler.as_ref(), first_chunk, shortcut)
+        upsampler.forward(graph, x, memory, first_chunk, shortcut)
     }
 }

@@ -1,15 +1,10 @@
 //! Video to the moments of its latents.
-use super::{
-    RGB,
-    middle::{Middle, MiddleMemory},
-    patch,
-    resample::Downsampler,
-};
+use super::{RGB, middle::Middle, patch, resample::Downsampler, wan_resnet};
 use crate::{
-    graph::{Graph, State},
-    nn::{CausalConv, ChannelNorm, Linear, Precision, ResnetBlock, ResnetMemory},
+    graph::Graph,
+    nn::{CausalConv, ChannelNorm, ConvMemory, Linear, ResnetBlock},
     op::OpError,
-    ops::Conv3dOptions,
+    ops::{Conv3dOptions, Fill},
     tensor::{DType, TensorId},
 };
 use model_loader::{Checkpoint, LoadError, config::WanVaeConfig};
@@ -28,36 +23,10 @@ pub struct WanVaeEncoder {
 
 #[derive(Debug)]
 struct Stage {
-    resnets: Vec<ResnetBlock>,
+    resnets: Vec<ResnetBlock<ChannelNorm>>,
     downsampler: Option<Downsampler>,
     /// Output channels, time and space factors of the shortcut around the stage (2.2).
     shortcut: Option<(usize, usize, usize)>,
-}
-
-/// What the encoder remembers from chunk to chunk; made for one size.
-#[derive(Debug)]
-pub struct EncoderMemory {
-    conv_in: State,
-    stages: Vec<StageMemory>,
-    middle: MiddleMemory,
-    conv_out: State,
-    precision: Precision,
-}
-
-#[derive(Debug)]
-struct StageMemory {
-    resnets: Vec<ResnetMemory>,
-    downsampler: Option<State>,
-}
-
-impl EncoderMemory {
-    /// All states, to be dropped after the last chunk.
-    pub fn states(&self) -> impl Iterator<Item = &State> {
-        let stages = self.stages.iter().flat_map(|stage| {
-            stage.resnets.iter().flat_map(ResnetMemory::states).chain(stage.downsampler.as_ref())
-        });
-        [&self.conv_in, &self.conv_out].into_iter().chain(self.middle.states()).chain(stages)
-    }
 }
 
 impl WanVaeEncoder {
@@ -90,29 +59,6 @@ impl WanVaeEncoder {
         })
     }
 
-    /// A memory for frames of `height` x `width` pixels, full of zeros.
-    pub fn memory(&self, height: usize, width: usize, precision: Precision) -> EncoderMemory {
-        let dtype = precision.activation();
-        let (mut h, mut w) = (height / patch(&self.config), width / patch(&self.config));
-        let conv_in = self.conv_in.memory(self.conv_in.reach(), h, w, DType::F32);
-        let mut stages = Vec::with_capacity(self.stages.len());
-        for stage in &self.stages {
-            let resnets = stage.resnets.iter().map(|r| r.memory(h, w, dtype)).collect();
-            if stage.downsampler.is_some() {
-                (h, w) = (h / 2, w / 2);
-            }
-            let downsampler = stage.downsampler.as_ref().and_then(|d| d.memory(h, w));
-            stages.push(StageMemory { resnets, downsampler });
-        }
-        EncoderMemory {
-            conv_in,
-            stages,
-            middle: self.middle.memory(h, w, dtype),
-            conv_out: self.conv_out.memory(self.conv_out.reach(), h, w, dtype),
-            precision,
-        }
-    }
-
     /// The graph of one chunk: the first frame alone, or four frames after it.
     ///
     /// Input `video` `[T, H, W, 3]` f32 in -1..1; output `moments` `[t, h, w, 2 z]` f32, means then log-variances.
@@ -121,21 +67,21 @@ impl WanVaeEncoder {
         first: bool,
         height: usize,
         width: usize,
-        memory: &EncoderMemory,
+        memory: &ConvMemory,
     ) -> Result<Graph, OpError> {
-        let dtype = memory.precision.activation();
+        let dtype = memory.precision().activation();
         let mut graph = Graph::new();
         let frames = if first { 1 } else { self.config.scale_factor_temporal };
         let x = graph.input("video", &[frames, height, width, RGB], DType::F32);
         let x = graph.patchify_frames(x, patch(&self.config))?;
         let conv = Conv3dOptions::new(DType::F32);
-        let mut x = self.conv_in.forward(&mut graph, x, Some(&memory.conv_in), conv)?;
-        for (stage, memory) in self.stages.iter().zip(&memory.stages) {
-            x = stage.forward(&mut graph, x, memory, first, dtype)?;
+        let mut x = self.conv_in.forward(&mut graph, x, Some(memory), conv)?;
+        for stage in &self.stages {
+            x = stage.forward(&mut graph, x, memory, first)?;
         }
-        let x = self.middle.forward(&mut graph, x, &memory.middle, dtype)?;
+        let x = self.middle.forward(&mut graph, x, memory)?;
         let normed = self.norm_out.forward(&mut graph, x, true, dtype)?;
-        let x = self.conv_out.forward(&mut graph, normed, Some(&memory.conv_out), conv)?;
+        let x = self.conv_out.forward(&mut graph, normed, Some(memory), conv)?;
         let moments = self.quant.forward(&mut graph, x, DType::F32)?;
         graph.output("moments", moments);
         Ok(graph)
@@ -162,7 +108,7 @@ impl Stage {
         for i in 0..config.num_res_blocks {
             let name = if config.is_residual { format!("{stage}.resnets.{i}") } else { flat() };
             let input = if i == 0 { input } else { output };
-            resnets.push(ResnetBlock::load(checkpoint, &name, input, output)?);
+            resnets.push(wan_resnet(checkpoint, &name, input, output)?);
         }
         let downsampler = if halves {
             let name = if config.is_residual { format!("{stage}.downsampler") } else { flat() };
@@ -178,20 +124,19 @@ impl Stage {
         &self,
         graph: &mut Graph,
         input: TensorId,
-        memory: &StageMemory,
+        memory: &ConvMemory,
         first_chunk: bool,
-        dtype: DType,
     ) -> Result<TensorId, OpError> {
         let mut x = input;
-        for (resnet, memory) in self.resnets.iter().zip(&memory.resnets) {
-            x = resnet.forward(graph, x, memory, dtype)?;
+        for resnet in &self.resnets {
+            x = resnet.forward(graph, x, (), memory, Fill::Zeros)?;
         }
         if let Some(downsampler) = &self.downsampler {
-            x = downsampler.forward(graph, x, memory.downsampler.as_ref(), first_chunk)?;
+            x = downsampler.forward(graph, x, memory, first_chunk)?;
         }
         match self.shortcut {
             Some((channels, factor_t, factor_s)) => {
-                let shortcut = graph.avg_down(input, channels, factor_t, factor_s)?;
+                let shortcut = graph.avg_down(input, channels, factor_t, factor_s, Fill::Zeros)?;
                 graph.add(x, shortcut)
             }
             None => Ok(x),

@@ -1,9 +1,10 @@
 //! The middle of encoder and decoder: residual block, attention within each frame, residual block.
+use super::wan_resnet;
 use crate::{
-    graph::{Graph, State},
-    nn::{ChannelNorm, Linear, ResnetBlock, ResnetMemory},
+    graph::Graph,
+    nn::{ChannelNorm, ConvMemory, Linear, ResnetBlock},
     op::OpError,
-    ops::{AttentionInputs, MatmulOptions},
+    ops::{AttentionInputs, Fill, MatmulOptions},
     tensor::{DType, TensorId},
 };
 use model_loader::{Checkpoint, LoadError};
@@ -11,50 +12,29 @@ use model_loader::{Checkpoint, LoadError};
 /// `mid_block`.
 #[derive(Debug)]
 pub(super) struct Middle {
-    first: ResnetBlock,
+    first: ResnetBlock<ChannelNorm>,
     attention: FrameAttention,
-    second: ResnetBlock,
-}
-
-/// Memories of a [`Middle`].
-#[derive(Debug, Clone)]
-pub(super) struct MiddleMemory {
-    first: ResnetMemory,
-    second: ResnetMemory,
-}
-
-impl MiddleMemory {
-    pub(super) fn states(&self) -> impl Iterator<Item = &State> {
-        self.first.states().chain(self.second.states())
-    }
+    second: ResnetBlock<ChannelNorm>,
 }
 
 impl Middle {
     pub(super) fn load(checkpoint: &Checkpoint, name: &str, channels: usize) -> Result<Self, LoadError> {
         Ok(Self {
-            first: ResnetBlock::load(checkpoint, &format!("{name}.resnets.0"), channels, channels)?,
+            first: wan_resnet(checkpoint, &format!("{name}.resnets.0"), channels, channels)?,
             attention: FrameAttention::load(checkpoint, &format!("{name}.attentions.0"), channels)?,
-            second: ResnetBlock::load(checkpoint, &format!("{name}.resnets.1"), channels, channels)?,
+            second: wan_resnet(checkpoint, &format!("{name}.resnets.1"), channels, channels)?,
         })
-    }
-
-    pub(super) fn memory(&self, height: usize, width: usize, dtype: DType) -> MiddleMemory {
-        MiddleMemory {
-            first: self.first.memory(height, width, dtype),
-            second: self.second.memory(height, width, dtype),
-        }
     }
 
     pub(super) fn forward(
         &self,
         graph: &mut Graph,
         x: TensorId,
-        memory: &MiddleMemory,
-        dtype: DType,
+        memory: &ConvMemory,
     ) -> Result<TensorId, OpError> {
-        let x = self.first.forward(graph, x, &memory.first, dtype)?;
-        let x = self.attention.forward(graph, x, dtype)?;
-        self.second.forward(graph, x, &memory.second, dtype)
+        let x = self.first.forward(graph, x, (), memory, Fill::Zeros)?;
+        let x = self.attention.forward(graph, x, memory.precision().activation())?;
+        self.second.forward(graph, x, (), memory, Fill::Zeros)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Doubling and halving of feature maps, in space and perhaps in time.
 use crate::{
-    graph::{Graph, State},
-    nn::CausalConv,
+    graph::Graph,
+    nn::{CausalConv, ConvMemory},
     op::OpError,
-    ops::{Conv3dOptions, Pad},
+    ops::{Conv3dOptions, OutputFrames, Pad},
     tensor::{DType, TensorId},
 };
 use model_loader::{Checkpoint, LoadError};
@@ -37,24 +37,21 @@ impl Upsampler {
         if self.temporal.is_some() { 2 } else { 1 }
     }
 
-    pub(super) fn memory(&self, height: usize, width: usize) -> Option<State> {
-        self.temporal.as_ref().map(|conv| conv.memory(conv.reach(), height, width, DType::F32))
-    }
-
     /// `residual` is added to the result.
     pub(super) fn forward(
         &self,
         graph: &mut Graph,
         x: TensorId,
-        memory: Option<&State>,
+        memory: &ConvMemory,
         first_chunk: bool,
         residual: Option<TensorId>,
     ) -> Result<TensorId, OpError> {
         let x = match &self.temporal {
             Some(conv) if !first_chunk => {
                 // Twice the channels: first those of the even frames, then those of the odd ones.
-                let options = Conv3dOptions { split_frames: true, ..Conv3dOptions::new(DType::F32) };
-                conv.forward(graph, x, memory, options)?
+                let options =
+                    Conv3dOptions { frames: OutputFrames::Halves, ..Conv3dOptions::new(DType::F32) };
+                conv.forward(graph, x, Some(memory), options)?
             }
             _ => x,
         };
@@ -88,33 +85,28 @@ impl Downsampler {
         Ok(Self { spatial, temporal })
     }
 
-    /// The one frame before a chunk, at the halved size.
-    pub(super) fn memory(&self, height: usize, width: usize) -> Option<State> {
-        self.temporal.as_ref().map(|conv| conv.memory(1, height, width, DType::F32))
-    }
-
     pub(super) fn forward(
         &self,
         graph: &mut Graph,
         x: TensorId,
-        memory: Option<&State>,
+        memory: &ConvMemory,
         first_chunk: bool,
     ) -> Result<TensorId, OpError> {
         let pad = Pad { top: 0, bottom: 1, left: 0, right: 1 };
         let halved = Conv3dOptions { stride: [1, 2, 2], pad, ..Conv3dOptions::new(DType::F32) };
         let x = self.spatial.forward_padded(graph, x, None, halved)?;
-        match (&self.temporal, memory) {
-            (Some(_), Some(memory)) if first_chunk => {
-                let memory = graph.state(memory);
-                graph.update_conv_cache(memory, x)?;
+        match &self.temporal {
+            // The one frame before the next chunk, at the halved size.
+            Some(conv) if first_chunk => {
+                conv.remember(graph, x, memory, 1)?;
                 Ok(x)
             }
-            (Some(conv), memory) => {
+            Some(conv) => {
                 let options =
                     Conv3dOptions { stride: [2, 1, 1], front: Some(1), ..Conv3dOptions::new(DType::F32) };
-                conv.forward_padded(graph, x, memory, options)
+                conv.forward_padded(graph, x, Some(memory), options)
             }
-            (None, _) => Ok(x),
+            None => Ok(x),
         }
     }
 }

@@ -1,0 +1,146 @@
+//! Latents to video.
+use super::{
+    LATENT_FRAMES, RGB, chunk_lengths,
+    stage::{Resnets, Upsampler},
+};
+use crate::{
+    graph::{Graph, State},
+    models::{DecoderChunk, LatentDecoder},
+    nn::{CausalConv, ConvMemory, FeatureNorm, SpatialNorm},
+    op::OpError,
+    ops::{Conv3dOptions, Fill},
+    tensor::{DType, TensorId},
+    weight::Weight,
+};
+use model_loader::{Checkpoint, LoadError, config::CogVideoXVaeConfig};
+
+/// The decoder. Its norms are guided by the latents.
+#[derive(Debug)]
+pub struct CogVideoXVaeDecoder {
+    config: CogVideoXVaeConfig,
+    conv_in: CausalConv,
+    middle: Resnets<SpatialNorm>,
+    stages: Vec<Stage>,
+    norm_out: SpatialNorm,
+    conv_out: CausalConv,
+}
+
+#[derive(Debug)]
+struct Stage {
+    resnets: Resnets<SpatialNorm>,
+    upsampler: Option<Upsampler>,
+}
+
+impl CogVideoXVaeDecoder {
+    /// Takes the weights from a checkpoint.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    pub fn load(checkpoint: &Checkpoint, config: &CogVideoXVaeConfig) -> Result<Self, LoadError> {
+        let widths: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
+        let (top, last, z) = (widths[0], widths[widths.len() - 1], config.latent_channels);
+        let norm =
+            |name: &str, channels| SpatialNorm::load(checkpoint, name, channels, z, config.norm_num_groups);
+        let stage = |index: usize| {
+            let name = format!("decoder.up_blocks.{index}");
+            let (input, output) = (widths[index.saturating_sub(1)], widths[index]);
+            let upsampler = if index + 1 < widths.len() {
+                Some(Upsampler::load(checkpoint, &name, output, index < config.temporal_stages())?)
+            } else {
+                None
+            };
+            let count = config.layers_per_block + 1;
+            Ok(Stage { resnets: Resnets::load(checkpoint, &name, count, [input, output], norm)?, upsampler })
+        };
+        Ok(Self {
+            conv_in: CausalConv::load(checkpoint, "decoder.conv_in.conv", &[top, z, 3, 3, 3])?,
+            middle: Resnets::load(checkpoint, "decoder.mid_block", 2, [top, top], norm)?,
+            stages: (0..widths.len()).map(stage).collect::<Result<_, LoadError>>()?,
+            norm_out: norm("decoder.norm_out", last)?,
+            conv_out: CausalConv::load(checkpoint, "decoder.conv_out.conv", &[RGB, last, 3, 3, 3])?,
+            config: config.clone(),
+        })
+    }
+
+    /// The graph of a chunk.
+    ///
+    /// `latents` is `[.., C, F, H, W]` f32; input `frame` `[1]` u32 is the chunk's first latent frame. Outputs: `video`
+    /// `[T, H, W, 3]` f32, nominally in -1..1, and `rgb8`. With `unscale`, latents are divided by the config's scaling factor.
+    ///
+    /// # Errors
+    /// If the latents do not fit the model.
+    pub fn chunk_graph(
+        &self,
+        latents: &State,
+        chunk: DecoderChunk,
+        memory: &ConvMemory,
+        unscale: bool,
+        taps: bool,
+    ) -> Result<Graph, OpError> {
+        let mut graph = Graph::with_taps(taps);
+        let latents = graph.state(latents);
+        let frame = graph.input("frame", &[1], DType::U32);
+        let z = self.config.latent_channels;
+        let factor = if unscale { narrow(1.0 / self.config.scaling_factor) } else { 1.0 };
+        let scale = graph.weight(&Weight::from_f32("latents scale", &[z], vec![factor; z]));
+        let shift = graph.weight(&Weight::from_f32("latents shift", &[z], vec![0.0; z]));
+        let z = graph.latents_to_frames(latents, frame, chunk.latent_frames, scale, shift, DType::F32)?;
+        graph.tap("latents_in", z);
+        let fill = if chunk.first { Fill::FirstFrame } else { Fill::Zeros };
+        let video = self.forward(&mut graph, z, fill, memory)?;
+        graph.output("video", video);
+        let rgb = graph.to_rgb8(video)?;
+        graph.output("rgb8", rgb);
+        Ok(graph)
+    }
+
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        z: TensorId,
+        fill: Fill,
+        memory: &ConvMemory,
+    ) -> Result<TensorId, OpError> {
+        let conv = Conv3dOptions { fill, ..Conv3dOptions::new(DType::F32) };
+        let x = self.conv_in.forward(graph, z, Some(memory), conv)?;
+        graph.tap("conv_in", x);
+        let mut x = self.middle.forward(graph, x, z, memory, fill)?;
+        graph.tap("mid_block", x);
+        for (index, stage) in self.stages.iter().enumerate() {
+            x = stage.resnets.forward(graph, x, z, memory, fill)?;
+            if let Some(upsampler) = &stage.upsampler {
+                x = upsampler.forward(graph, x)?;
+            }
+            graph.tap(&format!("up_blocks.{index}"), x);
+        }
+        if graph.keeps_taps() {
+            let plain = self.norm_out.forward(graph, x, z, false, DType::F32)?;
+            graph.tap("norm_out", plain);
+        }
+        let normed = self.norm_out.forward(graph, x, z, true, memory.precision().activation())?;
+        self.conv_out.forward(graph, normed, Some(memory), conv)
+    }
+}
+
+impl LatentDecoder for CogVideoXVaeDecoder {
+    /// Two latent frames at a time, whatever the budget: other chunks would give another video.
+    fn chunks(&self, latent_frames: usize, _: usize, _: usize, _: usize) -> Vec<DecoderChunk> {
+        let lengths = chunk_lengths(latent_frames, LATENT_FRAMES).into_iter().enumerate();
+        lengths.map(|(index, latent_frames)| DecoderChunk { first: index == 0, latent_frames }).collect()
+    }
+
+    fn graph(
+        &self,
+        latents: &State,
+        chunk: DecoderChunk,
+        memory: &ConvMemory,
+        taps: bool,
+    ) -> Result<Graph, OpError> {
+        self.chunk_graph(latents, chunk, memory, true, taps)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding is the point")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
