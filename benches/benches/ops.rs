@@ -23,7 +23,7 @@ fn peaks(device: Option<usize>) -> Result<Peaks, String> {
         let mut session = Session::new(&case, device)?;
         Ok::<_, String>((session.work(), session.best_of(5)?))
     };
-    let ((arithmetic, fast), (copy, slow)) = (best(shapes::fma_peak())?, best(shapes::copy_peak())?);
+    let ((arithmetic, fast), (copy, slow)) = (best(shapes::fma_peak())?, best(shapes::sum_peak())?);
     Ok(Peaks { gflops: arithmetic.gflops(fast), gbytes: copy.gbytes(slow) })
 }
 

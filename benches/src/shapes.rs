@@ -1,9 +1,9 @@
 //! The ops at the sizes of real models: 1.3B transformer blocks, the default model's, autoencoder feature maps.
 use engine::{
-    DType,
+    DType, State, TensorDesc,
     ops::{
-        AttentionInputs, Conv3dOptions, HeadNormOptions, LayerNormOptions, MatmulOptions, Pad,
-        RmsNormOptions, Rope, RotatedRows,
+        AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, MatmulOptions,
+        NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
     },
 };
 use kinora_tests::{Case, CaseInput, Tolerance};
@@ -35,9 +35,55 @@ pub fn fma_peak() -> Case {
 }
 
 /// For the bandwidth peak.
-pub fn copy_peak() -> Case {
+pub fn sum_peak() -> Case {
     let vector = || CaseInput::activation(&[1 << 24], DType::F32);
     case("peak/sum".into(), vec![vector(), vector()], |graph, ids| graph.add(ids[0], ids[1]))
+}
+
+/// A feature map of CogVideoX's decoder, by a fourth of a 480 x 720 picture.
+const MAP: [usize; 4] = [9, 240, 360, 128];
+
+/// The feature map copied from one buffer to another.
+pub fn copy() -> Case {
+    case(format!("copy/{MAP:?}"), vec![CaseInput::activation(&MAP, DType::F32)], |graph, ids| {
+        let state = State::new("copy", TensorDesc::new(&MAP, DType::F32));
+        let state = graph.state(&state);
+        graph.update_conv_cache(state, ids[0])?;
+        Ok(state)
+    })
+}
+
+/// The feature map's group norm over all frames, perhaps with SiLU and with the modulation of a decoder's spatial norm.
+pub fn group_norm(silu: bool, modulated: bool) -> Case {
+    let [t, h, w, c] = MAP;
+    let mut inputs =
+        vec![CaseInput::activation(&MAP, DType::F32), CaseInput::vector(&[c]), CaseInput::vector(&[c])];
+    if modulated {
+        inputs.push(CaseInput::activation(&[t.div_ceil(4), h / 4, w / 4, 2 * c], DType::F32));
+    }
+    let what = [if silu { ", SiLU" } else { "" }, if modulated { ", modulated" } else { "" }].concat();
+    case(format!("group_norm/{MAP:?} in 32 groups{what}"), inputs, move |graph, ids| {
+        let modulation = ids.get(3).map(|values| NearestModulation { values: *values, first_apart: true });
+        let options = GroupNormOptions {
+            scope: Scope::Volume,
+            groups: 32,
+            eps: 1e-6,
+            weight: ids[1],
+            bias: ids[2],
+            modulation,
+            silu,
+            out: DType::F32,
+        };
+        graph.group_norm(ids[0], &options)
+    })
+}
+
+/// A decoder's convolution, and the matrix product of the same sizes.
+pub fn conv_and_product() -> [Case; 2] {
+    [
+        conv("128 channels", [5, 60, 90, 128], 128),
+        matmul("as many products", 5 * 60 * 90, 128, 27 * 128, DType::F16),
+    ]
 }
 
 /// A case without a reference of its own: benches compare adapters with the CPU executor.
@@ -52,7 +98,8 @@ fn case(
     Case::new(name, inputs, build, |_| Vec::new(), Tolerance { abs: 0.0, rel: 0.0 })
 }
 
-fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> Case {
+/// A matrix product with a bias.
+pub fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> Case {
     let inputs = vec![
         CaseInput::activation(&[rows, k], DType::F32),
         CaseInput::matrix(&[cols, k], weight),

@@ -10,7 +10,7 @@
 struct Params {
     rows: u32,            // positions of a segment in this launch
     segments: u32,        // in this launch; several only if they are whole
-    first_segment: u32,
+    first_segment: u32,   // of this launch in the binding of the moments
     groups: u32,
     group_units: u32,     // units of a group
     span: u32,            // of those, in one slice
@@ -35,7 +35,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<XUnit>;             // [segments, rows, groups, group_units]
-@group(0) @binding(2) var<storage, read> parts: array<Moments>;       // [all segments, parts, groups]
+@group(0) @binding(2) var<storage, read> parts: array<Moments>;       // [segments, parts, groups]
 @group(0) @binding(3) var<storage, read> weight: array<Value>;        // [groups, group_units]
 @group(0) @binding(4) var<storage, read> bias: array<Value>;          // [groups, group_units]
 @group(0) @binding(5) var<storage, read> modulation: array<Value>;    // [z positions, 2, groups, group_units]

@@ -7,7 +7,7 @@
 struct Params {
     rows: u32,           // positions of a segment in this launch
     segments: u32,       // in this launch; several only if they are whole
-    first_segment: u32,
+    first_segment: u32,  // of this launch in the binding of the moments
     groups: u32,
     group_units: u32,    // units of a group
     span: u32,           // of those, in one slice
@@ -22,7 +22,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<XUnit>;               // [segments, rows, groups, group_units]
-@group(0) @binding(2) var<storage, read_write> moments: array<Moments>; // [all segments, parts, groups]
+@group(0) @binding(2) var<storage, read_write> moments: array<Moments>; // [segments, parts, groups]
 
 // Positions of an invocation that are summed before they are merged with those before, so that sums stay short.
 const BATCH = 256u;

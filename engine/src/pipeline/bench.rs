@@ -8,7 +8,7 @@ use crate::{
     executor::Executor,
     graph::{Graph, State},
     models::{DecoderChunk, VideoModel},
-    nn::Precision,
+    nn::{ConvMemory, Precision},
     run::RunInput,
     tensor::{DType, TensorDesc},
     workbench::{Measured, measure},

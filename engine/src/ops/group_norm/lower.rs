@@ -35,6 +35,7 @@ const INVOCATIONS: usize = 256;
 const SOFTWARE_INVOCATIONS: usize = 8;
 /// Positions of an invocation in one chunk, at least.
 const CHUNK_STEPS: usize = 16;
+const SOFTWARE_CHUNK_STEPS: usize = 256;
 /// Most chunks of a segment: each workgroup of the second launch merges those of its groups.
 const MOST_CHUNKS: usize = 256;
 const MOST_SOFTWARE_CHUNKS: usize = 64;
@@ -106,22 +107,44 @@ impl<'a> Lowering<'a> {
         let tiles = self.tiles();
         let tiles_of_segment = tiles.iter().filter(|tile| tile.segments.start == 0).count().max(1);
         let longest = tiles.iter().map(|tile| tile.rows.len()).max().unwrap_or(1);
-        let most = if self.target.software { MOST_SOFTWARE_CHUNKS } else { MOST_CHUNKS };
-        // Few workgroups keep no GPU busy, so that even many tiles get some chunks each.
-        let chunks = longest
-            .div_ceil(CHUNK_STEPS * self.lane_rows * if self.target.software { 16 } else { 1 })
-            .clamp(1, (most / tiles_of_segment).max(8));
+        let chunks = self.chunks(longest, tiles_of_segment);
         let parts = tiles_of_segment * chunks;
-        let scratch = (self.segments * parts * self.slices.pieces * self.op.groups * MOMENTS_BYTES) as u64;
+        let scratch = (self.segments * self.moments_bytes(parts)) as u64;
         let mut dispatches = Vec::new();
         for (index, tile) in tiles.iter().enumerate() {
             let part = if tiles_of_segment == 1 { 0 } else { index % tiles_of_segment * chunks };
-            dispatches.push(self.moments(tile, chunks, part, parts, scratch));
+            dispatches.push(self.moments(tile, chunks, part, parts));
         }
         for tile in tiles.into_iter().flat_map(|tile| self.by_modulation(tile)) {
-            dispatches.push(self.normalise(&tile, parts, scratch));
+            dispatches.push(self.normalise(&tile, parts));
         }
         Lowered { dispatches, scratch: vec![scratch] }
+    }
+
+    /// Chunks of a segment in each launch.
+    fn chunks(&self, rows: usize, tiles_of_segment: usize) -> usize {
+        let (most, steps) = if self.target.software {
+            (MOST_SOFTWARE_CHUNKS, SOFTWARE_CHUNK_STEPS)
+        } else {
+            (MOST_CHUNKS, CHUNK_STEPS)
+        };
+        // Few workgroups keep no GPU busy, so that even many tiles get some chunks each.
+        rows.div_ceil(steps * self.lane_rows).clamp(1, (most / tiles_of_segment).max(8))
+    }
+
+    /// Bytes of the moments of a segment.
+    fn moments_bytes(&self, parts: usize) -> usize {
+        parts * self.slices.pieces * self.op.groups * MOMENTS_BYTES
+    }
+
+    /// The moments of a tile's segments, and which one of those in the binding is the first.
+    fn bind_moments(&self, tile: &Tile, parts: usize) -> (Binding, u32) {
+        let bytes = self.moments_bytes(parts);
+        let alignment = usize::try_from(self.target.offset_alignment).unwrap_or(256).max(256);
+        let first = tile.segments.start;
+        let start = (0..=first).rev().find(|start| (start * bytes).is_multiple_of(alignment)).unwrap_or(0);
+        let binding = Binding::rows(Operand::Scratch(0), &(start..tile.segments.end), bytes);
+        (binding, clamp_u32(first - start))
     }
 
     /// Cuts the tensor so that every piece fits one binding; all segments that are cut are cut alike.
@@ -134,7 +157,10 @@ impl<'a> Lowering<'a> {
             usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(256) / (self.io.output.cols() * size);
         let all = 0..self.segment_rows;
         if self.segment_rows <= rows {
-            let step = rows / self.segment_rows.max(1);
+            // The moments of short segments may be larger than what they are of; a binding may begin 256 segments early.
+            let moments = self.moments_bytes(self.chunks(self.segment_rows, 1));
+            let by_moments = (usize::try_from(most).unwrap_or(usize::MAX) / moments).saturating_sub(256);
+            let step = (rows / self.segment_rows.max(1)).min(by_moments);
             let starts = (0..self.segments).step_by(step.max(1));
             return starts
                 .map(|first| Tile { segments: first..(first + step).min(self.segments), rows: all.clone() })
@@ -225,13 +251,14 @@ impl<'a> Lowering<'a> {
         variant.import("FOLD", fold)
     }
 
-    fn moments(&self, tile: &Tile, chunks: usize, part: usize, parts: usize, scratch: u64) -> Dispatch {
+    fn moments(&self, tile: &Tile, chunks: usize, part: usize, parts: usize) -> Dispatch {
         let (x, x_skip) = self.source(tile);
+        let (moments, first_segment) = self.bind_moments(tile, parts);
         let Slices { group_units, span, pieces, count, .. } = self.slices;
         let params = MomentsParams {
             rows: clamp_u32(tile.rows.len()),
             segments: clamp_u32(tile.segments.len()),
-            first_segment: clamp_u32(tile.segments.start),
+            first_segment,
             groups: clamp_u32(self.op.groups),
             group_units: clamp_u32(group_units),
             span: clamp_u32(span),
@@ -247,17 +274,18 @@ impl<'a> Lowering<'a> {
             kernel: MOMENTS,
             variant: self.variant(),
             params: bytemuck::bytes_of(&params).to_vec(),
-            bindings: vec![x, Binding::scratch(0, scratch)],
+            bindings: vec![x, moments],
             grid: self.target.fold(tile.segments.len() * chunks * count),
         }
     }
 
-    fn normalise(&self, tile: &Tile, parts: usize, scratch: u64) -> Dispatch {
+    fn normalise(&self, tile: &Tile, parts: usize) -> Dispatch {
         let Slices { group_units, span, pieces, count, .. } = self.slices;
         let aliased = self.io.aliased == Some(0);
         let (x, x_skip) = if aliased { (Binding::unused(), 0) } else { self.source(tile) };
         let (out, out_skip) = self.bind(Operand::Output, self.io.output, tile);
         let (modulation, z_skip) = self.modulation(tile);
+        let (moments, first_segment) = self.bind_moments(tile, parts);
         let rows = tile.rows.len();
         let block_rows =
             (BLOCK_ROWS_PER_PART * parts * pieces).max(BLOCK_STEPS * self.lane_rows).min(rows).max(1);
@@ -267,7 +295,7 @@ impl<'a> Lowering<'a> {
         let params = GroupNormParams {
             rows: clamp_u32(rows),
             segments: clamp_u32(tile.segments.len()),
-            first_segment: clamp_u32(tile.segments.start),
+            first_segment,
             groups: clamp_u32(self.op.groups),
             group_units: clamp_u32(group_units),
             span: clamp_u32(span),
@@ -298,14 +326,7 @@ impl<'a> Lowering<'a> {
             kernel: KERNEL,
             variant,
             params: bytemuck::bytes_of(&params).to_vec(),
-            bindings: vec![
-                x,
-                Binding::scratch(0, scratch),
-                self.io.bind_input(1),
-                self.io.bind_input(2),
-                modulation,
-                out,
-            ],
+            bindings: vec![x, moments, self.io.bind_input(1), self.io.bind_input(2), modulation, out],
             grid: self.target.fold(tile.segments.len() * blocks * count),
         }
     }
@@ -374,7 +395,7 @@ mod tests {
         // x is 720 KiB, a frame of it 80 KiB; the modulation 20 KiB, a line of it 2 KiB.
         let plan = |limit, scope| plan(limit, scope, [9, 32, 40, 16], [3, 8, 10, 32]);
         for scope in [Scope::Volume, Scope::Frame, Scope::Position] {
-            for limit in [1 << 20, 300 << 10, 100 << 10, 60 << 10, 8 << 10] {
+            for limit in [1 << 20, 300 << 10, 100 << 10, 60 << 10] {
                 let plan = plan(limit, scope);
                 assert!(plan.largest_binding() <= limit, "{scope:?} in {limit}");
                 let launches = plan.launches();
