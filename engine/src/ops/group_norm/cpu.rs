@@ -108,10 +108,6 @@ impl Work for Sums<'_> {
     type Output = ();
 
     #[inline(always)]
-    #[expect(
-        clippy::needless_range_loop,
-        reason = "every call must be inlined whatever the build's settings"
-    )]
     fn run<S: Simd>(self, s: S) {
         /// Vectors side by side, so that lines of the cache are read in order.
         const WIDE: usize = 4;
