@@ -42,6 +42,14 @@ pub(crate) struct GenerateArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<OsString>,
 
+    /// Picture to start from, for image-to-video models: PNG, JPEG or WebP, of any size
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+
+    /// How the picture becomes as large as the video
+    #[arg(long, value_enum, default_value = "stretch", value_name = "HOW", help_heading = "Video")]
+    pub(crate) image_fit: FitArg,
+
     /// Columns of a frame, a multiple of 16 [default: the model's]
     #[arg(long, value_name = "PIXELS", help_heading = "Video")]
     pub(crate) width: Option<u32>,
@@ -70,6 +78,10 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) guidance: Option<f64>,
 
+    /// Change the guidance scale from step to step, as CogVideoX 5B was published with
+    #[arg(long, help_heading = "Sampling")]
+    pub(crate) dynamic_guidance: bool,
+
     /// Number that the noise grows from: the same seed and settings, the same video [default: a new one each time]
     #[arg(long, value_name = "N", help_heading = "Sampling")]
     pub(crate) seed: Option<u64>,
@@ -86,7 +98,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, help_heading = "Sampling")]
     pub(crate) torch_noise: bool,
 
-    /// Start from the tensor `latents.init` of this file instead of noise from the seed
+    /// Start from the tensor `latents.init` of this file instead of noise from the seed, and take the noise of the
+    /// steps (`sched.stepN.noise`) and of the picture (`img.noise`) from it too where it has them
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Sampling")]
     pub(crate) initial_latents: Option<PathBuf>,
 
@@ -218,6 +231,15 @@ pub(crate) enum PrecisionArg {
     F16,
 }
 
+/// How a picture of another shape becomes one of the video's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitArg {
+    /// Scale both sides by themselves, as diffusers does
+    Stretch,
+    /// Scale to cover the video and cut what stands over
+    Crop,
+}
+
 /// Noise schedulers by their short names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchedulerArg {
@@ -243,12 +265,13 @@ mod tests {
 
     #[test]
     fn everything_has_a_flag() {
-        let line = "kinora generate x -m m -o a.mp4 --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
+        let line = "kinora generate x -m m -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
                     --initial-latents l --device gpu:3 --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let Command::Generate(args) = cli.command else { panic!() };
         assert_eq!(args.device, DeviceArg::Gpu(Some(3)));
+        assert_eq!((args.image_fit, args.dynamic_guidance), (FitArg::Crop, true));
         assert_eq!(args.seed, Some(u64::MAX));
         assert_eq!(args.guidance, Some(-1.5));
     }

@@ -10,6 +10,7 @@ mod interrupt;
 mod memory;
 mod model;
 mod output;
+mod picture;
 mod progress;
 mod recorder;
 mod request;

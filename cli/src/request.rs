@@ -1,18 +1,21 @@
 //! What `generate` was asked for, complete and checked: the command line over the model's own settings over the
 //! family's published ones.
 
-use crate::args::{GenerateArgs, SchedulerArg};
-use crate::error::Result;
+use crate::args::{FitArg, GenerateArgs, SchedulerArg};
+use crate::error::{Failure, Result};
 use crate::model;
 use crate::output::{Target, check_folder};
+use crate::picture;
 use crate::sizes;
-use crate::tensors::initial_latents;
+use crate::tensors::{initial_latents, recorded_noise};
 use engine::diffusion::{NoiseSource, SchedulerKind};
+use engine::picture::Fit;
 use engine::pipeline::{GenerationSettings, ModelFacts};
 use model_loader::ModelFolder;
 use model_loader::config::GenerationConfig;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::path::Path;
 
 /// A video to be made.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) folder: ModelFolder,
     /// What the engine is asked for.
     pub(crate) settings: GenerationSettings,
+    /// The name of the picture to start from.
+    pub(crate) image_name: Option<String>,
     /// Size, length and rate.
     pub(crate) shape: Shape,
     /// What to tell the person about all this.
@@ -95,6 +100,7 @@ impl Request {
         let model = GenerationConfig::load(&folder).map_err(model::failure)?;
         let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: args.fps };
         let facts = model::facts(&folder)?;
+        check_picture(args.image.as_deref(), facts.takes_picture, folder.name())?;
         let (shape, notice) = Shape::new(&flags, &model, &facts)?;
         let steps = args
             .steps
@@ -108,15 +114,66 @@ impl Request {
             num_frames: shape.frames as usize,
             num_inference_steps: sizes::steps(steps)? as usize,
             guidance_scale: sizes::guidance(guidance)?,
+            dynamic_guidance: args.dynamic_guidance || model.dynamic_guidance.unwrap_or(false),
+            image: args.image.as_deref().map(picture::open).transpose()?,
+            image_fit: args.image_fit.into(),
             seed,
             noise: if args.torch_noise { NoiseSource::TorchCpu } else { NoiseSource::Philox },
             scheduler: args.scheduler.map(SchedulerKind::from),
             flow_shift: model.flow_shift,
             initial_latents: args.initial_latents.as_deref().map(initial_latents).transpose()?,
+            recorded_noise: args
+                .initial_latents
+                .as_deref()
+                .map(recorded_noise)
+                .transpose()?
+                .unwrap_or_default(),
             dump: args.dump.is_some(),
             trace: args.trace.is_some(),
         };
-        Ok(Self { target, folder, settings, shape, notices: notice.into_iter().collect() })
+        let notices = notice.into_iter().chain(stretched(&settings)).collect();
+        let image_name = args.image.as_deref().map(|path| path.display().to_string());
+        Ok(Self { target, folder, settings, image_name, shape, notices })
+    }
+}
+
+/// A picture where the model takes one, and only there.
+fn check_picture(image: Option<&Path>, takes_picture: bool, model: &str) -> Result<()> {
+    match image {
+        Some(path) if !takes_picture => {
+            let path = path.display();
+            let message = format!("`{path}` has no use: the model `{model}` makes videos from text alone");
+            Err(Failure::user(message).hint("leave out `--image`, or choose an image-to-video model"))
+        }
+        None if takes_picture => {
+            let message =
+                format!("the model `{model}` makes videos from a picture and text, and there is no picture");
+            Err(Failure::user(message).hint("give the picture to start from with `--image FILE`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Said of a picture whose shape changes visibly.
+fn stretched(settings: &GenerationSettings) -> Option<String> {
+    let image = settings.image.as_ref().filter(|_| settings.image_fit == Fit::Stretch)?;
+    let change =
+        (f64::from(image.width) * settings.height as f64) / (f64::from(image.height) * settings.width as f64);
+    let is_visible = !(0.97..=1.03).contains(&change);
+    is_visible.then(|| {
+        format!(
+            "the picture is stretched from {}x{} to {}x{}; `--image-fit crop` keeps its shape",
+            image.width, image.height, settings.width, settings.height
+        )
+    })
+}
+
+impl From<FitArg> for Fit {
+    fn from(fit: FitArg) -> Self {
+        match fit {
+            FitArg::Stretch => Self::Stretch,
+            FitArg::Crop => Self::Crop,
+        }
     }
 }
 
@@ -190,6 +247,33 @@ mod tests {
         let request = request(&["x", "--model", folder]).unwrap();
         assert_eq!(request.shape, Shape { width: 832, height: 480, frames: 81, fps: 16.0 });
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (50, 5.0));
+    }
+
+    #[test]
+    fn a_picture_has_to_suit_the_model() {
+        let failure = request(&["x", "--image", "boat.png"]).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "`boat.png` has no use: the model `default` makes videos from text alone"
+        );
+        assert!(failure.hint_text().is_some_and(|hint| hint.contains("leave out `--image`")));
+        let failure = check_picture(None, true, "boats").unwrap_err();
+        assert!(failure.hint_text().is_some_and(|hint| hint.contains("--image FILE")));
+        assert!(check_picture(None, false, "boats").is_ok());
+        assert!(check_picture(Some(Path::new("boat.png")), true, "boats").is_ok());
+    }
+
+    #[test]
+    fn stretching_is_told_of_when_it_shows() {
+        let picture = |width, height| engine::video::Frame { width, height, rgb: Vec::new() };
+        let mut settings = GenerationSettings::new("x", 64, 48, 9);
+        for (image, told) in [(picture(640, 480), false), (picture(641, 480), false), (picture(75, 50), true)]
+        {
+            settings.image = Some(image);
+            assert_eq!(stretched(&settings).is_some(), told);
+        }
+        settings.image_fit = Fit::Crop;
+        assert_eq!(stretched(&settings), None);
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub(crate) struct Settings {
     pub(crate) steps: usize,
     /// Guidance scale.
     pub(crate) guidance: f32,
+    /// Whether it changes from step to step; written only if so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dynamic_guidance: bool,
+    /// The name of the picture that the video starts from, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
+    /// How the picture became as large as the video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_fit: Option<&'static str>,
     /// The noise scheduler.
     pub(crate) scheduler: String,
     /// Arithmetic of activations.
@@ -74,6 +83,14 @@ fn command(settings: &Map<String, Value>) -> String {
     }
     if !["", crate::model::DEFAULT_NAME].contains(&get("model").as_str()) {
         let _ = write!(command, " --model {}", quoted(&get("model")));
+    }
+    if settings.get("dynamic_guidance") == Some(&Value::Bool(true)) {
+        command.push_str(" --dynamic-guidance");
+    }
+    for (key, flag) in [("image", "image"), ("image_fit", "image-fit")] {
+        if settings.contains_key(key) {
+            let _ = write!(command, " --{flag} {}", quoted(&get(key)));
+        }
     }
     for flag in ["seed", "width", "height", "frames", "fps", "steps", "guidance", "scheduler", "precision"] {
         if settings.contains_key(flag) {
@@ -124,6 +141,9 @@ mod tests {
             fps: 16.0,
             steps: 24,
             guidance: 4.0,
+            dynamic_guidance: false,
+            image: None,
+            image_fit: None,
             scheduler: "euler".into(),
             precision: "f32".into(),
             device: "cpu".into(),
@@ -146,6 +166,22 @@ mod tests {
             command,
             "kinora generate 'the dog'\\''s \\u{1b}[31mball' --seed 18446744073709551615 --width 96 --height 64 \
              --frames 33 --fps 16.0 --steps 24 --guidance 4.0 --scheduler euler --precision f32 --torch-noise"
+        );
+    }
+
+    #[test]
+    fn a_picture_and_dynamic_guidance_are_written_down() {
+        let settings = Settings {
+            dynamic_guidance: true,
+            image: Some("a boat.png".into()),
+            image_fit: Some("crop"),
+            ..settings()
+        };
+        let map: Map<String, Value> = serde_json::from_str(&settings.metadata()[2].1).unwrap();
+        let command = command(&map);
+        assert!(
+            command.contains(" --dynamic-guidance --image 'a boat.png' --image-fit crop --seed "),
+            "{command}"
         );
     }
 

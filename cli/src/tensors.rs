@@ -2,7 +2,7 @@
 
 use crate::encode::staging::StagedFile;
 use crate::error::{Failure, Result};
-use engine::pipeline::TensorData;
+use engine::pipeline::{RecordedNoise, TensorData};
 use model_loader::Checkpoint;
 use safetensors::tensor::{Dtype, TensorView};
 use std::io::Write;
@@ -10,19 +10,36 @@ use std::path::Path;
 
 /// The tensor that `--initial-latents` takes.
 const INITIAL_LATENTS: &str = "latents.init";
+/// The tensor that the picture's latents are sampled with.
+const IMAGE_NOISE: &str = "img.noise";
 
 /// Reads the latents to start from. Their number has to fit the video, which the engine checks.
 pub(crate) fn initial_latents(path: &Path) -> Result<Vec<f32>> {
     let checkpoint = Checkpoint::open_file(path).map_err(crate::model::failure)?;
-    let tensor = checkpoint.tensor(INITIAL_LATENTS).map_err(crate::model::failure)?;
+    finite(&checkpoint, INITIAL_LATENTS, path)
+}
+
+/// Reads the noise of the picture and of the steps, as far as the file has it.
+pub(crate) fn recorded_noise(path: &Path) -> Result<RecordedNoise> {
+    let checkpoint = Checkpoint::open_file(path).map_err(crate::model::failure)?;
+    let has = |name: &str| checkpoint.tensor(name).is_ok();
+    let steps = (0..).map(|step| format!("sched.step{step}.noise")).take_while(|name| has(name));
+    Ok(RecordedNoise {
+        image: has(IMAGE_NOISE).then(|| finite(&checkpoint, IMAGE_NOISE, path)).transpose()?,
+        steps: steps.map(|name| finite(&checkpoint, &name, path)).collect::<Result<_>>()?,
+    })
+}
+
+fn finite(checkpoint: &Checkpoint, name: &str, path: &Path) -> Result<Vec<f32>> {
+    let tensor = checkpoint.tensor(name).map_err(crate::model::failure)?;
     let values = tensor.to_f32();
-    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(Failure::user(format!(
-            "`{INITIAL_LATENTS}` in `{}` is not finite at element {index}",
-            path.display()
-        )));
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(index) => {
+            let path = path.display();
+            Err(Failure::user(format!("`{name}` in `{path}` is not finite at element {index}")))
+        }
     }
-    Ok(values)
 }
 
 fn dtype(values: &TensorData) -> Dtype {

@@ -114,7 +114,7 @@ fn transformer(
             (graph.input("latents", &shape, DType::F32), graph.input("timestep", &[1], DType::F32));
         let condition = picture.as_ref().map(|(shape, _)| graph.input("condition", shape, DType::F32));
         let prompts = [&cond, &uncond];
-        let outputs = transformer.forward_with(&mut graph, x, timestep, &prompts, condition, precision)?;
+        let outputs = transformer.forward(&mut graph, x, timestep, &prompts, condition, precision)?;
         for (name, output) in PROMPTS.iter().zip(outputs) {
             graph.output(name, output);
         }

@@ -13,6 +13,7 @@ use crate::{cache, interrupt, memory, ui};
 use engine::diffusion::NoiseSource;
 use engine::gpu::GpuOptions;
 use engine::nn::Precision;
+use engine::picture::Fit;
 use engine::pipeline::{EngineError, LoadOptions, Report, VideoPipeline};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -107,6 +108,12 @@ fn written_settings(request: &Request, precision: PrecisionArg, pipeline: &Video
         fps: request.shape.fps,
         steps: settings.num_inference_steps,
         guidance: settings.guidance_scale,
+        dynamic_guidance: settings.dynamic_guidance,
+        image: request.image_name.clone(),
+        image_fit: request.image_name.as_ref().map(|_| match settings.image_fit {
+            Fit::Stretch => "stretch",
+            Fit::Crop => "crop",
+        }),
         scheduler: settings.scheduler.unwrap_or(pipeline.scheduler_kind()).name().to_owned(),
         precision: Precision::from(precision).to_string(),
         device: pipeline.device_name().to_owned(),

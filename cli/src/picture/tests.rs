@@ -1,6 +1,6 @@
 //! Small files that PIL wrote, against the pixels that PIL reads from them.
 
-use super::{MOST_PIXELS, Refusal, open, parse};
+use super::{Refusal, open, parse};
 use crate::error::Blame;
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,6 @@ fn gigantic_pictures_are_refused_before_they_are_decoded() {
     let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].fill(0xFF);
     assert_eq!(parse(&jpeg), Err(Refusal::Gigantic { width: 65535, height: 65535 }));
-    assert!(65535 * 65535 > MOST_PIXELS);
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

@@ -27,6 +27,11 @@ pub trait VideoModel: Debug {
     /// If two configs contradict each other.
     fn check(&self, text_width: usize) -> Result<(), Mismatch>;
 
+    /// Channels beside the latents that tell of the picture a video starts from; 0 for a model that takes none.
+    fn condition_channels(&self) -> usize {
+        0
+    }
+
     /// Bytes of the transformer's stored weights.
     fn transformer_bytes(&self) -> usize;
 
@@ -44,6 +49,14 @@ pub trait VideoModel: Debug {
     /// # Errors
     /// If a tensor is missing or does not fit the config.
     fn load_decoder(&self) -> Result<Box<dyn LatentDecoder>, LoadError>;
+
+    /// Takes the weights that encode a picture, for a model that takes one.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    fn load_picture_encoder(&self) -> Result<Option<Box<dyn PictureEncoder>>, LoadError> {
+        Ok(None)
+    }
 }
 
 /// Default settings of a model.
@@ -159,7 +172,7 @@ pub trait DenoisingTransformer: Debug {
     /// One evaluation for each context: the model's outputs `[C, F, H, W]` f32, in the order of `contexts`.
     ///
     /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), `timestep` `[1]` f32 as the noise scheduler gives
-    /// it (0..1000).
+    /// it (0..1000), `condition` what a [`PictureEncoder`] made, for a model that takes a picture.
     ///
     /// # Errors
     /// If the latents do not fit the model.
@@ -169,6 +182,7 @@ pub trait DenoisingTransformer: Debug {
         latents: TensorId,
         timestep: TensorId,
         contexts: &[&TextContext],
+        condition: Option<TensorId>,
         precision: Precision,
     ) -> Result<Vec<TensorId>, OpError>;
 
@@ -223,4 +237,24 @@ pub trait LatentDecoder: Debug {
         memory: &ConvMemory,
         taps: bool,
     ) -> Result<Graph, OpError>;
+}
+
+/// Encodes the picture that a video starts from.
+pub trait PictureEncoder: Debug {
+    /// The graph for a picture of `height` x `width`: input `pixels` `[3, H, W]` f32 in -1..1; output `moments`,
+    /// `[.., C]` f32 with the channels last.
+    ///
+    /// # Errors
+    /// If the picture does not fit the model.
+    fn graph(&self, height: usize, width: usize, precision: Precision) -> Result<Graph, OpError>;
+
+    /// All states of the graph, to be dropped after it has run.
+    fn states(&self) -> Vec<State>;
+
+    /// How many standard-normal values are drawn to sample the picture's latents, for a video of `latents`
+    /// `[C, F, H, W]`; 0 if their mean is taken.
+    fn noise_elements(&self, latents: [usize; 4]) -> usize;
+
+    /// What the transformer sees of the picture: `[condition channels, F, H, W]`.
+    fn condition(&self, moments: &[f32], noise: &[f32], latents: [usize; 4]) -> Vec<f32>;
 }

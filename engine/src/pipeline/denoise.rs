@@ -25,16 +25,19 @@ impl VideoPipeline {
         run: &mut Run<'_>,
         scheduler: &dyn NoiseScheduler,
         prompts: Prompts,
+        condition: Option<State>,
     ) -> Result<State, EngineError> {
         let clock = Stopwatch::start();
         let noise = match &run.settings.initial_latents {
             Some(latents) => latents.clone(),
-            None => run.settings.noise.tensor(run.settings.seed, &run.latents.outer_shape()),
+            None => run.noise.draw(run.latents.elements()),
         };
         let noise = run.latents.inward(noise);
         let shape = [&[scheduler.state_rows()][..], &run.latents.shape].concat();
         let latents = self.state_of("latents", &shape, &noise).await?;
-        let graph = step_graph(&prompts, &latents, run.settings.dump, self.precision)?;
+        let is_stochastic = is_stochastic(scheduler);
+        let states = StepStates { latents: &latents, condition: condition.as_ref(), is_stochastic };
+        let graph = step_graph(&prompts, &states, run.settings.dump, self.precision)?;
         let mut program = self.prepare(run, graph).await?;
         if run.settings.dump {
             report_schedule(run, scheduler, &prompts, noise)?;
@@ -42,9 +45,15 @@ impl VideoPipeline {
         let steps = scheduler.steps();
         run.report(Event::Step { done: 0, total: steps })?;
         for step in 0..steps {
-            let coefficients = coefficients(run.guidance.scale(), &scheduler.update(step));
+            let guidance = run.guidance.at(scheduler.timesteps()[step], steps);
+            let coefficients = coefficients(guidance.scale(), &scheduler.update(step), is_stochastic);
             let timestep = [narrow(scheduler.timesteps()[step])];
-            let inputs = [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
+            let mut inputs =
+                vec![RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
+            let fresh = if is_stochastic { step_noise(run, scheduler, step)? } else { Vec::new() };
+            if is_stochastic {
+                inputs.push(RunInput::f32("noise", &fresh));
+            }
             self.execute(run, &mut program, &inputs).await?;
             if (step + 1) % FINITE_CHECK_EVERY == 0 || step + 1 == steps || run.settings.dump {
                 let transformer = prompts.transformer.as_ref();
@@ -52,7 +61,7 @@ impl VideoPipeline {
             }
             run.report(Event::Step { done: step + 1, total: steps })?;
         }
-        for state in prompts.contexts.iter().flat_map(TextContext::states) {
+        for state in prompts.contexts.iter().flat_map(TextContext::states).chain(&condition) {
             self.executor.drop_state(state);
         }
         drop((program, prompts));
@@ -93,11 +102,12 @@ impl VideoPipeline {
     ) -> Result<(), EngineError> {
         let found = self.read_taps(program).await?;
         let velocity = |name: &str| found.iter().find(|(n, ..)| n == name).map(|(.., v)| v.clone());
+        let guidance = run.guidance.at(scheduler.timesteps()[step], scheduler.steps());
         if let (Some(cond), uncond) = (velocity("cond"), velocity("uncond")) {
             let guided = match uncond {
                 Some(uncond) => {
                     let pairs = uncond.iter().zip(&cond);
-                    pairs.map(|(u, c)| run.guidance.combine(*u, *c)).collect()
+                    pairs.map(|(u, c)| guidance.combine(*u, *c)).collect()
                 }
                 None => cond,
             };
@@ -138,30 +148,75 @@ fn arrange(
     }
 }
 
+/// What a denoising step works on.
+pub(super) struct StepStates<'a> {
+    /// The solver's rows `[rows, C, F, H, W]`.
+    pub(super) latents: &'a State,
+    /// What there is of a picture.
+    pub(super) condition: Option<&'a State>,
+    /// Whether the step takes fresh noise.
+    pub(super) is_stochastic: bool,
+}
+
+/// Whether any step takes fresh noise.
+pub(super) fn is_stochastic(scheduler: &dyn NoiseScheduler) -> bool {
+    (0..scheduler.steps()).any(|step| scheduler.update(step).needs_noise())
+}
+
+/// The noise of one step `[C, F, H, W]`: recorded, or the last draw of as many as the reference makes.
+fn step_noise(
+    run: &mut Run<'_>,
+    scheduler: &dyn NoiseScheduler,
+    step: usize,
+) -> Result<Vec<f32>, EngineError> {
+    let mut fresh = vec![0.0; run.latents.elements()];
+    for _ in 0..scheduler.noise_draws(step) {
+        fresh = run.noise.draw(run.latents.elements());
+    }
+    if let Some(recorded) = run.settings.recorded_noise.steps.get(step) {
+        fresh.clone_from(recorded);
+    }
+    let fresh = run.latents.inward(fresh);
+    if run.settings.dump {
+        taps::report_latents(run, &format!("sched.step{step}.noise"), fresh.clone())?;
+    }
+    Ok(fresh)
+}
+
 /// One denoising step: velocities of both prompts, guidance and the scheduler's update.
 pub(super) fn step_graph(
     prompts: &Prompts,
-    latents: &State,
+    states: &StepStates<'_>,
     taps: bool,
     precision: crate::nn::Precision,
 ) -> Result<Graph, EngineError> {
     let mut graph = Graph::with_taps(taps);
-    let rows = latents.desc().shape[0];
-    let state = graph.state(latents);
+    let rows = states.latents.desc().shape[0];
+    let columns = if states.is_stochastic { rows + 2 } else { rows + 1 };
+    let state = graph.state(states.latents);
+    let condition = states.condition.map(|condition| graph.state(condition));
     let timestep = graph.input("timestep", &[1], DType::F32);
-    let coefficients = graph.input("coefficients", &[1 + rows * rows + rows], DType::F32);
+    let coefficients = graph.input("coefficients", &[1 + rows * columns], DType::F32);
     let contexts: Vec<&TextContext> = prompts.contexts.iter().collect();
-    let velocities = prompts.transformer.forward(&mut graph, state, timestep, &contexts, precision)?;
+    let velocities =
+        prompts.transformer.forward(&mut graph, state, timestep, &contexts, condition, precision)?;
     for (name, velocity) in ["cond", "uncond"].iter().zip(&velocities) {
         graph.tap(name, *velocity);
     }
-    graph.denoise_step(state, velocities[0], velocities.get(1).copied(), coefficients)?;
+    let (cond, uncond) = (velocities[0], velocities.get(1).copied());
+    if states.is_stochastic {
+        let noise = graph.input("noise", &states.latents.desc().shape[1..], DType::F32);
+        graph.noisy_denoise_step(state, cond, uncond, noise, coefficients)?;
+    } else {
+        graph.denoise_step(state, cond, uncond, coefficients)?;
+    }
     Ok(graph)
 }
 
-/// Guidance scale, then A row by row, then B.
-fn coefficients(guidance: f32, update: &StepUpdate) -> Vec<f32> {
-    let matrix = update.state.iter().flatten().chain(&update.output);
+/// Guidance scale, then A row by row, then B, then the weights of the noise if any step takes it.
+fn coefficients(guidance: f32, update: &StepUpdate, is_stochastic: bool) -> Vec<f32> {
+    let noise = if is_stochastic { update.noise.as_slice() } else { &[] };
+    let matrix = update.state.iter().flatten().chain(&update.output).chain(noise);
     std::iter::once(guidance).chain(matrix.map(|v| narrow(*v))).collect()
 }
 
@@ -172,8 +227,9 @@ fn report_schedule(
     noise: Vec<f32>,
 ) -> Result<(), EngineError> {
     taps::report_latents(run, "latents.init", noise)?;
-    let sigmas: Vec<f32> = scheduler.sigmas().iter().map(|s| narrow(*s)).collect();
-    taps::report_data(run, "sched.sigmas", vec![sigmas.len()], TensorData::F32(sigmas))?;
+    let (name, table) = scheduler.table();
+    let table: Vec<f32> = table.iter().map(|value| narrow(*value)).collect();
+    taps::report_data(run, &format!("sched.{name}"), vec![table.len()], TensorData::F32(table))?;
     let times = scheduler.timesteps();
     taps::report_data(run, "sched.timesteps", vec![times.len()], timesteps(times, times))?;
     let Some(tables) = prompts.transformer.rope_tables(run.latents.shape) else { return Ok(()) };

@@ -5,6 +5,7 @@ use crate::{
     gpu::GpuError,
     models::Mismatch,
     op::OpError,
+    picture::PictureError,
     plan::PlanError,
     run::RunError,
 };
@@ -35,6 +36,15 @@ pub enum EngineError {
     /// The guidance scale.
     #[error(transparent)]
     Guidance(#[from] GuidanceError),
+    /// The picture to start from.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// There is a picture, and nothing to be done with it.
+    #[error("this model makes videos from text alone, and cannot start from a picture")]
+    PictureUnused,
+    /// There is no picture.
+    #[error("this model makes videos from a picture and text, and there is no picture")]
+    PictureMissing,
     /// Config and weights disagree in a way that only shows when the model is built.
     #[error("the model cannot be built: {0}")]
     Op(#[from] OpError),
@@ -88,6 +98,9 @@ impl EngineError {
             | Self::Setting { .. }
             | Self::Scheduler(_)
             | Self::Guidance(_)
+            | Self::Picture(_)
+            | Self::PictureUnused
+            | Self::PictureMissing
             | Self::Plan(_) => true,
             Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
             Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
@@ -107,6 +120,8 @@ impl EngineError {
             Self::Gpu(GpuError::Lost(_)) => Some(
                 "the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned(),
             ),
+            Self::PictureUnused => Some("leave out `--image`, or use an image-to-video model".to_owned()),
+            Self::PictureMissing => Some("give the picture to start from with `--image FILE`".to_owned()),
             Self::NotFinite { .. } => Some("try `--precision f32`".to_owned()),
             _ => None,
         }

@@ -29,6 +29,8 @@ pub struct ModelFacts {
     pub frame_step: usize,
     /// Sides are multiples of this.
     pub side_step: usize,
+    /// Whether a video starts from a picture.
+    pub takes_picture: bool,
 }
 
 impl ModelFacts {
@@ -55,6 +57,7 @@ impl ModelFacts {
             published: model.published(),
             frame_step: sizes.temporal,
             side_step: sizes.spatial * ph.max(pw),
+            takes_picture: model.condition_channels() > 0,
         }
     }
 }

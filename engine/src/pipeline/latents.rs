@@ -37,6 +37,12 @@ impl LatentVideo {
         Ok(Self { shape, leading: frames - wanted, patch: sizes.patch, frames_first: sizes.frames_first })
     }
 
+    /// The same positions with another number of channels.
+    pub(super) fn with_channels(self, channels: usize) -> Self {
+        let [_, f, h, w] = self.shape;
+        Self { shape: [channels, f, h, w], ..self }
+    }
+
     /// Frames that are decoded.
     pub(super) fn decoded(&self) -> usize {
         self.shape[1] - self.leading
@@ -92,12 +98,19 @@ fn check_elements(settings: &GenerationSettings, shape: &[usize; 4]) -> Result<(
             expected: "is too large to be indexed".to_owned(),
         });
     };
-    match &settings.initial_latents {
-        Some(latents) if latents.len() != elements => {
-            Err(refused("the number of initial latents", latents.len(), format!("must be that of {shape:?}")))
-        }
-        _ => Ok(()),
+    let expected = || format!("must be that of {shape:?}");
+    if let Some(latents) = settings.initial_latents.as_ref().filter(|latents| latents.len() != elements) {
+        return Err(refused("the number of initial latents", latents.len(), expected()));
     }
+    let steps = &settings.recorded_noise.steps;
+    if let Some(noise) = steps.iter().find(|noise| noise.len() != elements) {
+        return Err(refused("the length of a step's noise", noise.len(), expected()));
+    }
+    if !steps.is_empty() && steps.len() < settings.num_inference_steps {
+        let expected = format!("must be that of the steps, {}", settings.num_inference_steps);
+        return Err(refused("the number of recorded noises", steps.len(), expected));
+    }
+    Ok(())
 }
 
 /// `[a, b, ..]` to `[b, a, ..]`.

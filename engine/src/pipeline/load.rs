@@ -1,10 +1,10 @@
 //! Opening a model, and running it from prompt to frames.
 use super::{
     DeviceChoice, EngineError, Event, GenerationSettings, Observer, PlannedMemory, Report, StageTime,
-    device::open_executor, family::open_model, latents::LatentVideo, observer::report,
+    device::open_executor, encode_picture, family::open_model, latents::LatentVideo, observer::report,
 };
 use crate::{
-    diffusion::{GuidanceSettings, SchedulerKind},
+    diffusion::{GuidanceSettings, NoiseStream, SchedulerKind},
     executor::{Executor, Program},
     gpu::GpuOptions,
     graph::{Graph, State},
@@ -52,6 +52,8 @@ pub(super) struct Run<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) latents: LatentVideo,
     pub(super) guidance: GuidanceSettings,
+    /// Drawn from in the order of the reference: the picture's noise, the first latents, the steps.
+    pub(super) noise: NoiseStream,
     pub(super) planned: PlannedMemory,
     pub(super) stages: Vec<StageTime>,
 }
@@ -115,20 +117,23 @@ impl VideoPipeline {
         settings: &GenerationSettings,
         observer: &mut dyn Observer,
     ) -> Result<Report, EngineError> {
+        encode_picture::check(settings, self.model.as_ref())?;
         let latents = LatentVideo::new(settings, self.model.latent_sizes())?;
-        let guidance = GuidanceSettings::new(settings.guidance_scale)?;
+        let guidance = GuidanceSettings::new(settings.guidance_scale)?.dynamic(settings.dynamic_guidance);
         let scheduler = SchedulerKind::build(
             &self.scheduler_config,
             settings.scheduler,
             settings.num_inference_steps,
             settings.flow_shift,
         )?;
+        let noise = settings.noise.stream(settings.seed);
         let planned = PlannedMemory::default();
         let stages = Vec::new();
-        let mut run = Run { settings, observer, latents, guidance, planned, stages };
+        let mut run = Run { settings, observer, latents, guidance, noise, planned, stages };
 
         let prompts = self.encode_prompts(&mut run).await?;
-        let latents = self.denoise(&mut run, scheduler.as_ref(), prompts).await?;
+        let condition = self.encode_picture(&mut run).await?;
+        let latents = self.denoise(&mut run, scheduler.as_ref(), prompts, condition).await?;
         let result = self.decode(&mut run, &latents).await;
         self.executor.drop_state(&latents);
         self.executor.release_unused();

@@ -1,7 +1,11 @@
 //! What a run would do, without doing it: the plans of its stages.
 use super::{
-    EngineError, GenerationSettings, VideoPipeline, bench::kinds, decode::CHUNK_BUDGET, denoise::step_graph,
-    encode_text::Prompts, latents::LatentVideo,
+    EngineError, GenerationSettings, VideoPipeline,
+    bench::kinds,
+    decode::CHUNK_BUDGET,
+    denoise::{StepStates, is_stochastic, step_graph},
+    encode_text::Prompts,
+    latents::LatentVideo,
 };
 use crate::{
     diffusion::{GuidanceSettings, SchedulerKind},
@@ -47,6 +51,11 @@ impl VideoPipeline {
         add("encode a prompt", prompts, &encoder.graph(self.prompt_length(), false)?)?;
         drop(encoder);
 
+        if let Some(encoder) = self.model.load_picture_encoder()? {
+            let graph = encoder.graph(settings.height, settings.width, self.precision)?;
+            add("encode the picture", 1, &graph)?;
+        }
+
         let transformer = self.model.load_transformer()?;
         let mut contexts = Vec::with_capacity(prompts);
         for index in 0..prompts {
@@ -61,8 +70,16 @@ impl VideoPipeline {
             SchedulerKind::build(&self.scheduler_config, settings.scheduler, steps, settings.flow_shift)?;
         let shape = [&[scheduler.state_rows()][..], &video.shape].concat();
         let latents = State::new("latents", TensorDesc::new(&shape, DType::F32));
+        let channels = self.model.condition_channels();
+        let condition = [&[channels][..], &video.shape[1..]].concat();
+        let condition = State::new("condition", TensorDesc::new(&condition, DType::F32));
+        let states = StepStates {
+            latents: &latents,
+            condition: (channels > 0).then_some(&condition),
+            is_stochastic: is_stochastic(scheduler.as_ref()),
+        };
         let prompts = Prompts { transformer, contexts };
-        add("denoise a step", steps, &step_graph(&prompts, &latents, false, self.precision)?)?;
+        add("denoise a step", steps, &step_graph(&prompts, &states, false, self.precision)?)?;
         drop(prompts);
 
         let decoder = self.model.load_decoder()?;

@@ -1,5 +1,9 @@
 //! What a video should be.
-use crate::diffusion::{NoiseSource, SchedulerKind};
+use crate::{
+    diffusion::{NoiseSource, SchedulerKind},
+    picture::Fit,
+    video::Frame,
+};
 
 /// Everything that decides a video.
 #[derive(Debug, Clone)]
@@ -18,6 +22,12 @@ pub struct GenerationSettings {
     pub num_inference_steps: usize,
     /// Guidance scale; 1 and below is off.
     pub guidance_scale: f32,
+    /// Whether the guidance scale changes from step to step as CogVideoX's dynamic guidance has it.
+    pub dynamic_guidance: bool,
+    /// The picture that the video starts from, of any size: for models that take one.
+    pub image: Option<Frame>,
+    /// How the picture becomes as large as the video.
+    pub image_fit: Fit,
     /// What the noise grows from.
     pub seed: u64,
     /// Which generator the seed feeds.
@@ -28,10 +38,21 @@ pub struct GenerationSettings {
     pub flow_shift: Option<f64>,
     /// Latents to start from instead of noise, `[C, F, H, W]`, or `[F, C, H, W]` where the family has frames first.
     pub initial_latents: Option<Vec<f32>>,
+    /// Noise to take instead of drawing it.
+    pub recorded_noise: RecordedNoise,
     /// Whether intermediate tensors are reported as [`super::Event::Tensor`].
     pub dump: bool,
     /// Whether launches are timed and reported as [`super::Event::Timing`].
     pub trace: bool,
+}
+
+/// Noise from elsewhere, to repeat a run that drew it in another way.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecordedNoise {
+    /// For the picture's latents, `[C, H, W]`.
+    pub image: Option<Vec<f32>>,
+    /// For each step of a stochastic noise scheduler, laid out as the initial latents; empty to draw it.
+    pub steps: Vec<Vec<f32>>,
 }
 
 /// What the plans of a run need, in bytes.
@@ -61,11 +82,15 @@ impl GenerationSettings {
             num_frames,
             num_inference_steps: 50,
             guidance_scale: 5.0,
+            dynamic_guidance: false,
+            image: None,
+            image_fit: Fit::default(),
             seed: 0,
             noise: NoiseSource::default(),
             scheduler: None,
             flow_shift: None,
             initial_latents: None,
+            recorded_noise: RecordedNoise::default(),
             dump: false,
             trace: false,
         }

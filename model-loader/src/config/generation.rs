@@ -20,6 +20,8 @@ pub struct GenerationConfig {
     pub num_inference_steps: Option<usize>,
     /// Strength of classifier-free guidance.
     pub guidance_scale: Option<f64>,
+    /// Whether that strength changes from step to step.
+    pub dynamic_guidance: Option<bool>,
     /// Tokens to which a prompt is padded or cut.
     pub max_sequence_length: Option<usize>,
     /// What the video should not show.
@@ -50,6 +52,7 @@ impl GenerationConfig {
             fps: fields.optional("fps")?,
             num_inference_steps: fields.optional_size("num_inference_steps", limits::WIDTH)?,
             guidance_scale: fields.optional("guidance_scale")?,
+            dynamic_guidance: fields.optional("dynamic_guidance")?,
             max_sequence_length: fields.optional_size("max_sequence_length", limits::WIDTH)?,
             negative_prompt: fields.optional("negative_prompt")?,
             flow_shift: fields.optional("flow_shift")?,

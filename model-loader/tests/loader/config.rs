@@ -288,7 +288,8 @@ fn schedulers_that_cannot_be_run_are_refused() {
 #[test]
 fn generation_settings_are_all_optional() {
     let json = br#"{"height": 64, "width": 96, "num_frames": 33, "fps": 16, "num_inference_steps": 24,
-        "guidance_scale": 4.0, "max_sequence_length": 48, "negative_prompt": "blurry", "flow_shift": 3}"#;
+        "guidance_scale": 4.0, "dynamic_guidance": true, "max_sequence_length": 48, "negative_prompt": "blurry",
+        "flow_shift": 3}"#;
     let settings = GenerationConfig::from_json("f.json", json).unwrap();
     assert_eq!((settings.height, settings.width, settings.num_frames), (Some(64), Some(96), Some(33)));
     assert_eq!(
@@ -296,7 +297,10 @@ fn generation_settings_are_all_optional() {
         (Some(16.0), Some(4.0), Some(3.0))
     );
     assert_eq!((settings.num_inference_steps, settings.max_sequence_length), (Some(24), Some(48)));
-    assert_eq!(settings.negative_prompt.as_deref(), Some("blurry"));
+    assert_eq!(
+        (settings.negative_prompt.as_deref(), settings.dynamic_guidance),
+        (Some("blurry"), Some(true))
+    );
     for (json, key) in [
         (r#"{"height": 0}"#, "height"),
         (r#"{"width": 1e40}"#, "width"),

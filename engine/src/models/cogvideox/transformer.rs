@@ -58,55 +58,6 @@ impl CogVideoXTransformer {
         [latents[1] / pt, latents[2] / ph, latents[3] / pw]
     }
 
-    /// As [`DenoisingTransformer::forward`]; `condition` is the image's latents `[C, F, H, W]` f32, which
-    /// image-to-video models want and others do not.
-    ///
-    /// # Errors
-    /// If the latents or the condition do not fit the model.
-    pub fn forward_with(
-        &self,
-        graph: &mut Graph,
-        latents: TensorId,
-        timestep: TensorId,
-        contexts: &[&TextContext],
-        condition: Option<TensorId>,
-        precision: Precision,
-    ) -> Result<Vec<TensorId>, OpError> {
-        let shape = graph.desc(latents).shape.clone();
-        let grid = self.grid(&shape[shape.len().saturating_sub(4)..]);
-        let video = self.tokens.video(graph, &self.config, latents, condition, grid)?;
-        let time = self.time.forward(graph, timestep)?;
-        let modulations = self
-            .blocks
-            .iter()
-            .map(|block| block.modulation(graph, &self.config, time))
-            .collect::<Result<Vec<_>, _>>()?;
-        let out_modulation = self.norm_out.modulation(graph, time, self.config.inner_dim())?;
-        let rope = self.rope(graph, grid);
-
-        let mut outputs = Vec::with_capacity(contexts.len());
-        for (pass, context) in contexts.iter().enumerate() {
-            let tapped = pass == 0;
-            let text = graph.state(&context.states[0]);
-            let text_rows = graph.desc(text).rows();
-            let rope = rope.map(|rope| RotatedRows { rope, first_row: text_rows });
-            let inputs = BlockInputs { config: &self.config, dtype: precision.activation(), text_rows, rope };
-            let mut x = graph.concat_rows(&[text, video])?;
-            if tapped {
-                graph.tap("patch_embed", x);
-            }
-            for (index, (block, modulation)) in self.blocks.iter().zip(&modulations).enumerate() {
-                x = block.forward(graph, &inputs, *modulation, x)?;
-                if tapped && (index == 0 || index + 1 == self.blocks.len()) {
-                    graph.tap(&format!("block{index}"), x);
-                }
-            }
-            let tokens = self.head(graph, &inputs, out_modulation, x, tapped)?;
-            outputs.push(self.projection.forward(graph, tokens, grid, self.config.patch())?);
-        }
-        Ok(outputs)
-    }
-
     /// Both norms of the video's tokens.
     fn head(
         &self,
@@ -168,9 +119,42 @@ impl DenoisingTransformer for CogVideoXTransformer {
         latents: TensorId,
         timestep: TensorId,
         contexts: &[&TextContext],
+        condition: Option<TensorId>,
         precision: Precision,
     ) -> Result<Vec<TensorId>, OpError> {
-        self.forward_with(graph, latents, timestep, contexts, None, precision)
+        let shape = graph.desc(latents).shape.clone();
+        let grid = self.grid(&shape[shape.len().saturating_sub(4)..]);
+        let video = self.tokens.video(graph, &self.config, latents, condition, grid)?;
+        let time = self.time.forward(graph, timestep)?;
+        let modulations = self
+            .blocks
+            .iter()
+            .map(|block| block.modulation(graph, &self.config, time))
+            .collect::<Result<Vec<_>, _>>()?;
+        let out_modulation = self.norm_out.modulation(graph, time, self.config.inner_dim())?;
+        let rope = self.rope(graph, grid);
+
+        let mut outputs = Vec::with_capacity(contexts.len());
+        for (pass, context) in contexts.iter().enumerate() {
+            let tapped = pass == 0;
+            let text = graph.state(&context.states[0]);
+            let text_rows = graph.desc(text).rows();
+            let rope = rope.map(|rope| RotatedRows { rope, first_row: text_rows });
+            let inputs = BlockInputs { config: &self.config, dtype: precision.activation(), text_rows, rope };
+            let mut x = graph.concat_rows(&[text, video])?;
+            if tapped {
+                graph.tap("patch_embed", x);
+            }
+            for (index, (block, modulation)) in self.blocks.iter().zip(&modulations).enumerate() {
+                x = block.forward(graph, &inputs, *modulation, x)?;
+                if tapped && (index == 0 || index + 1 == self.blocks.len()) {
+                    graph.tap(&format!("block{index}"), x);
+                }
+            }
+            let tokens = self.head(graph, &inputs, out_modulation, x, tapped)?;
+            outputs.push(self.projection.forward(graph, tokens, grid, self.config.patch())?);
+        }
+        Ok(outputs)
     }
 
     fn rope_tables(&self, latents: [usize; 4]) -> Option<RopeTables> {

@@ -57,6 +57,7 @@ impl DenoisingTransformer for WanTransformer {
         latents: TensorId,
         timestep: TensorId,
         contexts: &[&TextContext],
+        _condition: Option<TensorId>,
         precision: Precision,
     ) -> Result<Vec<TensorId>, OpError> {
         let dtype = precision.activation();

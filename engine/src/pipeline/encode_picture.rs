@@ -1,0 +1,81 @@
+//! The picture that a video starts from, to channels beside the latents.
+use super::{EngineError, GenerationSettings, TensorData, VideoPipeline, load::Run, taps};
+use crate::{graph::State, models::VideoModel, picture, run::RunInput, stopwatch::Stopwatch};
+
+/// Whether there is a picture exactly where the model takes one.
+pub(super) fn check(settings: &GenerationSettings, model: &dyn VideoModel) -> Result<(), EngineError> {
+    match (&settings.image, model.condition_channels()) {
+        (Some(_), 0) => Err(EngineError::PictureUnused),
+        (None, 1..) => Err(EngineError::PictureMissing),
+        _ => Ok(()),
+    }
+}
+
+/// As many values as the encoder wants: recorded ones, or the run's next.
+fn picture_noise(run: &mut Run<'_>, elements: usize) -> Result<Vec<f32>, EngineError> {
+    match &run.settings.recorded_noise.image {
+        _ if elements == 0 => Ok(Vec::new()),
+        None => Ok(run.noise.draw(elements)),
+        Some(recorded) if recorded.len() == elements => Ok(recorded.clone()),
+        Some(recorded) => Err(EngineError::Setting {
+            what: "the length of the picture's noise",
+            got: recorded.len().to_string(),
+            expected: format!("must be {elements}"),
+        }),
+    }
+}
+
+impl VideoPipeline {
+    /// Encodes the picture, if there is one: the state is what the transformer sees of it, `[C, F, H, W]`.
+    pub(super) async fn encode_picture(&mut self, run: &mut Run<'_>) -> Result<Option<State>, EngineError> {
+        let (Some(image), Some(encoder)) = (&run.settings.image, self.model.load_picture_encoder()?) else {
+            return Ok(None);
+        };
+        let clock = Stopwatch::start();
+        let (width, height) = (run.settings.width, run.settings.height);
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        let fitted = picture::fit(image, side(width), side(height), run.settings.image_fit)?;
+        let pixels = picture::to_tensor(&fitted);
+
+        let graph = encoder.graph(height, width, self.precision)?;
+        let mut program = self.prepare(run, graph).await?;
+        self.execute(run, &mut program, &[RunInput::f32("pixels", &pixels)]).await?;
+        let Some(id) = program.output("moments") else {
+            return Err(EngineError::Internal("the picture encoder has no output".to_owned()));
+        };
+        let moments = self.executor.read(&program, id).await?;
+        let noise = picture_noise(run, encoder.noise_elements(run.latents.shape))?;
+        let condition = encoder.condition(&moments, &noise, run.latents.shape);
+        for state in encoder.states() {
+            self.executor.drop_state(&state);
+        }
+        drop((program, encoder));
+        self.executor.release_unused();
+
+        if run.settings.dump {
+            let tensor = |values: Vec<f32>| TensorData::F32(values);
+            taps::report_data(run, "img.pixels", vec![1, 3, height, width], tensor(pixels))?;
+            let [.., rows, columns] = run.latents.shape;
+            let shape = |values: &[f32]| vec![1, values.len() / (rows * columns), 1, rows, columns];
+            let channels = moments.len() / (rows * columns);
+            taps::report_data(
+                run,
+                "img.latents",
+                shape(&moments),
+                tensor(taps::channels_first(&moments, channels)),
+            )?;
+            if !noise.is_empty() {
+                taps::report_data(run, "img.noise", shape(&noise), tensor(noise))?;
+            }
+        }
+        let video = run.latents.with_channels(self.model.condition_channels());
+        let state = self.state_of("condition", &video.shape, &condition).await?;
+        if run.settings.dump {
+            let shape = [&[1][..], &video.outer_shape()].concat();
+            let values = TensorData::F32(video.outward(condition));
+            taps::report_data(run, "img.condition", shape, values)?;
+        }
+        run.finish_stage("picture", clock);
+        Ok(Some(state))
+    }
+}
