@@ -1,4 +1,4 @@
-//! Pictures that a video starts from: brought to size as diffusers does, then to a tensor.
+//! Pictures that a video starts from: brought to size as diffusers does, then to numbers.
 
 mod resize;
 
@@ -75,12 +75,10 @@ pub fn fit(picture: &Frame, width: u32, height: u32, fit: Fit) -> Result<Frame, 
     Ok(Frame { width, height, rgb })
 }
 
-/// `[3, H, W]` between -1 and 1.
+/// `[H, W, 3]` between -1 and 1.
 #[must_use]
-pub fn to_tensor(picture: &Frame) -> Vec<f32> {
-    let channel = |c: usize| picture.rgb.iter().skip(c).step_by(3);
-    let value = |byte: &u8| 2.0 * (f32::from(*byte) / 255.0) - 1.0;
-    (0..3).flat_map(|c| channel(c).map(value)).collect()
+pub fn values(picture: &Frame) -> Vec<f32> {
+    picture.rgb.iter().map(|byte| 2.0 * (f32::from(*byte) / 255.0) - 1.0).collect()
 }
 
 fn check(picture: &Frame) -> Result<(), PictureError> {

@@ -1,10 +1,15 @@
 //! Numbers recorded from diffusers: `golden.safetensors` with `golden.json` beside it.
-use engine::pipeline::{GenerationSettings, TensorData};
+use engine::{
+    pipeline::{GenerationSettings, RecordedNoise, TensorData},
+    video::Frame,
+};
 use model_loader::ModelFolder;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::BufReader,
     path::{Path, PathBuf},
 };
 
@@ -163,15 +168,22 @@ impl Golden {
         outputs.map(|(key, tensor)| (key.as_str(), tensor)).collect()
     }
 
-    /// The settings of the recorded call, starting from the recorded noise, with every stage reported.
+    /// The settings of the recorded call, from the recorded noise and picture, with every stage reported.
     ///
     /// # Panics
-    /// If the fixture records no call.
+    /// If the fixture records no call, or its picture is damaged.
     pub fn settings(&self) -> GenerationSettings {
         let call = &self.about["call"];
         let text = |key: &str| call[key].as_str().unwrap_or_else(|| panic!("call has no {key}"));
         let number = |key: &str| size(&call[key]);
+        let noise = |key: &str| self.tensors.contains_key(key).then(|| self.f32(key).to_vec());
         GenerationSettings {
+            dynamic_guidance: call["use_dynamic_cfg"].as_bool().unwrap_or(false),
+            image: self.image(),
+            recorded_noise: RecordedNoise {
+                image: noise("img.noise"),
+                steps: (0..).map_while(|step| noise(&format!("sched.step{step}.noise"))).collect(),
+            },
             negative_prompt: text("negative_prompt").to_owned(),
             num_inference_steps: number("num_inference_steps"),
             guidance_scale: crate::case::narrow(call["guidance_scale"].as_f64().expect("a guidance scale")),
@@ -179,6 +191,19 @@ impl Golden {
             dump: true,
             ..GenerationSettings::new(text("prompt"), number("width"), number("height"), number("num_frames"))
         }
+    }
+}
+
+impl Golden {
+    /// The picture that the recorded video starts from, if there is one: 8-bit RGB.
+    fn image(&self) -> Option<Frame> {
+        let path = self.path.join("image.png");
+        let file = path.exists().then(|| File::open(&path).expect("a readable picture"))?;
+        let mut reader = png::Decoder::new(BufReader::new(file)).read_info().expect("a PNG");
+        let mut rgb = vec![0; reader.output_buffer_size().expect("a small picture")];
+        let info = reader.next_frame(&mut rgb).expect("a whole picture");
+        assert_eq!(info.color_type, png::ColorType::Rgb, "{}", path.display());
+        Some(Frame { width: info.width, height: info.height, rgb })
     }
 }
 

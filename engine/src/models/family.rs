@@ -241,8 +241,8 @@ pub trait LatentDecoder: Debug {
 
 /// Encodes the picture that a video starts from.
 pub trait PictureEncoder: Debug {
-    /// The graph for a picture of `height` x `width`: input `pixels` `[3, H, W]` f32 in -1..1; output `moments`,
-    /// `[.., C]` f32 with the channels last.
+    /// The graph for a picture of `height` x `width`: input `video` `[1, H, W, 3]` f32 in -1..1; output `moments`
+    /// `[.., C]` f32, the channels last.
     ///
     /// # Errors
     /// If the picture does not fit the model.

@@ -1,6 +1,6 @@
 //! Against PIL 13.0's `Image.resize(size, LANCZOS)` and diffusers' crop on top of it.
 
-use super::{Fit, PictureError, fit, to_tensor};
+use super::{Fit, PictureError, fit, values};
 use crate::video::Frame;
 
 /// Full of edges, so that overshoot is cut off at both ends.
@@ -35,9 +35,9 @@ fn every_byte_is_that_of_pil() {
 }
 
 #[test]
-fn tensors_are_channels_first_from_minus_one_to_one() {
-    let picture = Frame { width: 2, height: 1, rgb: vec![0, 255, 51, 255, 0, 102] };
-    assert_eq!(to_tensor(&picture), [-1.0, 1.0, 1.0, -1.0, 2.0 * 0.2 - 1.0, 2.0 * 0.4 - 1.0]);
+fn values_go_from_minus_one_to_one() {
+    let picture = Frame { width: 1, height: 1, rgb: vec![0, 255, 51] };
+    assert_eq!(values(&picture), [-1.0, 1.0, 2.0 * 0.2 - 1.0]);
 }
 
 #[test]

@@ -35,11 +35,11 @@ impl VideoPipeline {
         let (width, height) = (run.settings.width, run.settings.height);
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         let fitted = picture::fit(image, side(width), side(height), run.settings.image_fit)?;
-        let pixels = picture::to_tensor(&fitted);
+        let video = picture::values(&fitted);
 
         let graph = encoder.graph(height, width, self.precision)?;
         let mut program = self.prepare(run, graph).await?;
-        self.execute(run, &mut program, &[RunInput::f32("pixels", &pixels)]).await?;
+        self.execute(run, &mut program, &[RunInput::f32("video", &video)]).await?;
         let Some(id) = program.output("moments") else {
             return Err(EngineError::Internal("the picture encoder has no output".to_owned()));
         };
@@ -54,6 +54,7 @@ impl VideoPipeline {
 
         if run.settings.dump {
             let tensor = |values: Vec<f32>| TensorData::F32(values);
+            let pixels = taps::channels_first(&video, 3);
             taps::report_data(run, "img.pixels", vec![1, 3, height, width], tensor(pixels))?;
             let [.., rows, columns] = run.latents.shape;
             let shape = |values: &[f32]| vec![1, values.len() / (rows * columns), 1, rows, columns];
