@@ -1,7 +1,13 @@
 //! A model's stages measured one by one, with its own weights or with random ones.
 use super::{
-    EngineError, GenerationSettings, LoadOptions, decode::CHUNK_BUDGET, denoise::step_graph,
-    device::open_executor, encode_text::Prompts, family::open_model, latents::LatentVideo,
+    EngineError, GenerationSettings, LoadOptions,
+    decode::CHUNK_BUDGET,
+    denoise::{StepStates, step_graph},
+    device::open_executor,
+    encode_picture::condition_state,
+    encode_text::Prompts,
+    family::open_model,
+    latents::LatentVideo,
 };
 use crate::{
     diffusion::GuidanceSettings,
@@ -79,7 +85,7 @@ impl ModelBench {
         let latents = State::new("latents", TensorDesc::new(&shape, DType::F32));
         let noise = settings.noise.tensor(settings.seed, &video.shape);
         self.executor.write_state(&latents, &noise).await?;
-        let step = self.measure_step(settings, &latents, runs).await?;
+        let step = self.measure_step(settings, &video, &latents, runs).await?;
         // A step with random weights leaves random numbers, which may not be finite.
         self.executor.write_state(&latents, &noise).await?;
         let mut stages = vec![step];
@@ -91,6 +97,7 @@ impl ModelBench {
     async fn measure_step(
         &mut self,
         settings: &GenerationSettings,
+        video: &LatentVideo,
         latents: &State,
         runs: usize,
     ) -> Result<StageTimes, EngineError> {
@@ -108,13 +115,15 @@ impl ModelBench {
             contexts.push(context);
         }
         let prompts = Prompts { transformer, contexts };
-        let graph = step_graph(&prompts, latents, false, self.precision)?;
+        let condition = condition_state(self.model.as_ref(), video);
+        let states = StepStates { latents, condition: condition.as_ref(), is_stochastic: false };
+        let graph = step_graph(&prompts, &states, false, self.precision)?;
         // Guidance scale, the old latents, and a little of the model's output: a step of Euler's method.
         let coefficients = [guidance.scale(), 1.0, -1e-3];
         let timestep = [500.0];
         let inputs = [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
         let step = self.measure_graph(graph, &inputs, runs).await?;
-        for state in prompts.contexts.iter().flat_map(|context| context.states()) {
+        for state in prompts.contexts.iter().flat_map(|context| context.states()).chain(&condition) {
             self.executor.drop_state(state);
         }
         drop(prompts);

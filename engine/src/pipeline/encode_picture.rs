@@ -1,6 +1,15 @@
 //! The picture that a video starts from, to channels beside the latents.
-use super::{EngineError, GenerationSettings, TensorData, VideoPipeline, load::Run, taps};
-use crate::{graph::State, models::VideoModel, picture, run::RunInput, stopwatch::Stopwatch};
+use super::{
+    EngineError, GenerationSettings, TensorData, VideoPipeline, latents::LatentVideo, load::Run, taps,
+};
+use crate::{
+    graph::State,
+    models::VideoModel,
+    picture,
+    run::RunInput,
+    stopwatch::Stopwatch,
+    tensor::{DType, TensorDesc},
+};
 
 /// Whether there is a picture exactly where the model takes one.
 pub(super) fn check(settings: &GenerationSettings, model: &dyn VideoModel) -> Result<(), EngineError> {
@@ -9,6 +18,12 @@ pub(super) fn check(settings: &GenerationSettings, model: &dyn VideoModel) -> Re
         (None, 1..) => Err(EngineError::PictureMissing),
         _ => Ok(()),
     }
+}
+
+/// The state for what the transformer sees of a picture, of a model that takes one.
+pub(super) fn condition_state(model: &dyn VideoModel, latents: &LatentVideo) -> Option<State> {
+    let video = latents.with_channels(model.condition_channels());
+    (video.shape[0] > 0).then(|| State::new("condition", TensorDesc::new(&video.shape, DType::F32)))
 }
 
 /// As many values as the encoder wants: recorded ones, or the run's next.
@@ -69,9 +84,10 @@ impl VideoPipeline {
                 taps::report_data(run, "img.noise", shape(&noise), tensor(noise))?;
             }
         }
-        let video = run.latents.with_channels(self.model.condition_channels());
-        let state = self.state_of("condition", &video.shape, &condition).await?;
+        let Some(state) = condition_state(self.model.as_ref(), &run.latents) else { return Ok(None) };
+        self.executor.write_state(&state, &condition).await?;
         if run.settings.dump {
+            let video = run.latents.with_channels(state.desc().shape[0]);
             let shape = [&[1][..], &video.outer_shape()].concat();
             let values = TensorData::F32(video.outward(condition));
             taps::report_data(run, "img.condition", shape, values)?;

@@ -4,6 +4,7 @@ use super::{
     bench::kinds,
     decode::CHUNK_BUDGET,
     denoise::{StepStates, is_stochastic, step_graph},
+    encode_picture::condition_state,
     encode_text::Prompts,
     latents::LatentVideo,
 };
@@ -70,12 +71,10 @@ impl VideoPipeline {
             SchedulerKind::build(&self.scheduler_config, settings.scheduler, steps, settings.flow_shift)?;
         let shape = [&[scheduler.state_rows()][..], &video.shape].concat();
         let latents = State::new("latents", TensorDesc::new(&shape, DType::F32));
-        let channels = self.model.condition_channels();
-        let condition = [&[channels][..], &video.shape[1..]].concat();
-        let condition = State::new("condition", TensorDesc::new(&condition, DType::F32));
+        let condition = condition_state(self.model.as_ref(), &video);
         let states = StepStates {
             latents: &latents,
-            condition: (channels > 0).then_some(&condition),
+            condition: condition.as_ref(),
             is_stochastic: is_stochastic(scheduler.as_ref()),
         };
         let prompts = Prompts { transformer, contexts };
