@@ -1,6 +1,6 @@
 //! Which family a folder belongs to.
 use super::EngineError;
-use crate::models::{PublishedSettings, VideoModel, wan::WanModel};
+use crate::models::{PublishedSettings, VideoModel, cogvideox::CogVideoXModel, wan::WanModel};
 use model_loader::{DType, LoadError, ModelFolder, WeightSource};
 
 /// Opens the networks of a folder by what its `model_index.json` says it is.
@@ -12,10 +12,13 @@ pub(super) fn open_model(
     let index = folder.index()?;
     match index.pipeline.as_str() {
         "WanPipeline" => Ok(Box::new(WanModel::open(folder, weights)?)),
+        "CogVideoXPipeline" | "CogVideoXImageToVideoPipeline" => {
+            Ok(Box::new(CogVideoXModel::open(folder, weights)?))
+        }
         _ => Err(LoadError::UnsupportedPipeline {
             file: "model_index.json".to_owned(),
             class: index.pipeline,
-            supported: "WanPipeline".to_owned(),
+            supported: "the families of this version".to_owned(),
         }),
     }
 }

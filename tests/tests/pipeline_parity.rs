@@ -1,4 +1,4 @@
-//! Whole Wan models against runs recorded from diffusers, stage by stage: on the CPU and on every adapter, in f32
+//! Whole models of every family against runs recorded from diffusers, stage by stage: on the CPU and on every adapter, in f32
 //! and in f16, with weights stored as f32, f16 and bf16. The comparison itself is shown to fail when it should.
 #![expect(clippy::print_stdout, reason = "the distances are the result")]
 
@@ -17,7 +17,16 @@ use model_loader::ModelFolder;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 
-const FIXTURES: [&str; 3] = ["wan", "wan-f16", "wan-bf16"];
+const FIXTURES: [&str; 8] = [
+    "wan",
+    "wan-f16",
+    "wan-bf16",
+    "cogvideox",
+    "cogvideox-5b",
+    "cogvideox-1.5",
+    "cogvideox-5b-i2v",
+    "cogvideox-1.5-i2v",
+];
 
 /// The reference's own rounding moves single tensors by up to 1e-5.
 const F32: Bars = Bars { relative_l2: 1e-4, psnr: 50.0 };
