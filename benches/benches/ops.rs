@@ -3,15 +3,16 @@
 //! `KINORA_BENCH_DEVICE=cpu` or `=0` restricts it to one device; a filter argument to some cases.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 use criterion::{Criterion, criterion_group, criterion_main};
-use kinora_benches::{Peaks, Session, devices, shapes};
-use kinora_tests::{Case, relative_l2};
+use engine::workbench::{BenchCase, KernelTime, Peaks, cases};
+use kinora_benches::{Session, devices};
+use kinora_tests::relative_l2;
 use std::time::Duration;
 
 fn ops(criterion: &mut Criterion) {
     for (name, device) in devices() {
         let peaks = peaks(device).unwrap_or_else(|e| panic!("{name}: {e}"));
         println!("{name}: {:.1} GFLOP/s by multiply-adds, {:.1} GB/s by sums", peaks.gflops, peaks.gbytes);
-        for case in shapes::all() {
+        for case in cases() {
             bench(criterion, &name, device, &case, peaks)
                 .unwrap_or_else(|e| panic!("{name}/{}: {e}", case.name));
         }
@@ -19,19 +20,26 @@ fn ops(criterion: &mut Criterion) {
 }
 
 fn peaks(device: Option<usize>) -> Result<Peaks, String> {
-    let best = |case: Case| {
-        let mut session = Session::new(&case, device)?;
-        Ok::<_, String>((session.work(), session.best_of(5)?))
-    };
-    let ((arithmetic, fast), (copy, slow)) = (best(shapes::fma_peak())?, best(shapes::sum_peak())?);
-    Ok(Peaks { gflops: arithmetic.gflops(fast), gbytes: copy.gbytes(slow) })
+    let any = &cases()[0];
+    Session::new(any, device)?.peaks()
+}
+
+/// One line: time, rates, shares of the peaks.
+fn line(name: &str, kernel: &KernelTime, peaks: Peaks) -> String {
+    let (gflops, gbytes) = (kernel.gflops(), kernel.gbytes());
+    format!(
+        "{name:<52} {:10.3} ms  {gflops:8.1} GFLOP/s ({:3.0} % of peak)  {gbytes:7.1} GB/s ({:3.0} % of peak)",
+        kernel.time.as_secs_f64() * 1e3,
+        100.0 * gflops / peaks.gflops,
+        100.0 * gbytes / peaks.gbytes
+    )
 }
 
 fn bench(
     criterion: &mut Criterion,
     name: &str,
     device: Option<usize>,
-    case: &Case,
+    case: &BenchCase,
     peaks: Peaks,
 ) -> Result<(), String> {
     let mut session = Session::new(case, device)?;
@@ -44,7 +52,6 @@ fn bench(
             return Err(format!("off by {error:e} from the CPU executor"));
         }
     }
-    let work = session.work();
     let mut times: Vec<Duration> = Vec::new();
     criterion.bench_function(&format!("{name}/{}", case.name), |bencher| {
         bencher.iter_custom(|runs| {
@@ -57,7 +64,7 @@ fn bench(
     times.sort();
     // Filtered out: nothing was timed.
     if let Some(median) = times.get(times.len() / 2) {
-        println!("{:<52} {}", case.name, work.line(*median, peaks));
+        println!("{}", line(&case.name, &session.rates(*median), peaks));
     }
     Ok(())
 }

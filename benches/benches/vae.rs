@@ -5,8 +5,8 @@
 //! group before it can normalise any of it, and writes it once. Times are the shortest of nine runs, taken in turns.
 //! `KINORA_BENCH_DEVICE=cpu` or `=0` restricts it to one device.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
-use kinora_benches::{Session, devices, shapes};
-use kinora_tests::Case;
+use engine::workbench::{self, BenchCase};
+use kinora_benches::{Session, devices};
 use std::time::Duration;
 
 const RUNS: usize = 9;
@@ -22,7 +22,7 @@ fn main() {
 }
 
 /// The shortest of some runs of each case, taken in turns so that all see the same weather.
-fn shortest(cases: &[Case], device: Option<usize>) -> Result<Vec<Duration>, String> {
+fn shortest(cases: &[BenchCase], device: Option<usize>) -> Result<Vec<Duration>, String> {
     let mut sessions = cases.iter().map(|case| Session::new(case, device)).collect::<Result<Vec<_>, _>>()?;
     sessions.iter_mut().try_for_each(|session| session.time().map(drop))?;
     let mut best = vec![Duration::MAX; cases.len()];
@@ -38,7 +38,7 @@ fn bandwidth(name: &str, device: Option<usize>) -> Result<(), String> {
     let copied = 8.0 * VALUES;
     let mut rate = None;
     for norm in [(false, false), (true, false), (true, true)] {
-        let cases = [shapes::copy(), shapes::group_norm(norm.0, norm.1)];
+        let cases = [workbench::copy(), workbench::group_norm(norm.0, norm.1)];
         let times = shortest(&cases, device)?;
         let gbytes = |bytes: f64, time: Duration| bytes / time.as_secs_f64() / 1e9;
         let (copy, own) = (gbytes(copied, times[0]), gbytes(1.5 * copied, times[1]));
@@ -56,12 +56,12 @@ fn bandwidth(name: &str, device: Option<usize>) -> Result<(), String> {
 }
 
 fn products(name: &str, device: Option<usize>) -> Result<(), String> {
-    let [conv, product] = shapes::conv_and_product();
-    let cases = [conv, product, shapes::matmul("square", 1024, 1024, 1024, engine::DType::F16)];
+    let [conv, product] = workbench::conv_and_product();
+    let cases = [conv, product, workbench::matmul("square", 1024, 1024, 1024, engine::DType::F16)];
     let times = shortest(&cases, device)?;
     let mut rates = Vec::new();
     for (case, time) in cases.iter().zip(&times) {
-        let rate = Session::new(case, device)?.work().gflops(*time);
+        let rate = Session::new(case, device)?.rates(*time).gflops();
         println!("{name}: {:<64} {:9.3} ms {rate:8.1} GFLOP/s", case.name, time.as_secs_f64() * 1e3);
         rates.push(rate);
     }

@@ -1,7 +1,4 @@
-//! Timing of the tests' cases at the sizes of real models: checked first, then timed.
-mod rate;
+//! Timing of the engine's own bench cases with criterion: compared with the CPU executor first, then timed.
 mod session;
-pub mod shapes;
 
-pub use rate::{Peaks, Work};
 pub use session::{Session, devices};

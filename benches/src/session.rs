@@ -1,18 +1,17 @@
 //! A device with a case made ready on it.
-use crate::Work;
 use engine::{
     executor::{Executor, Program},
     gpu::{Gpu, GpuExecutor, GpuOptions},
-    run::{Cancel, RunInput, Timing},
+    run::{Cancel, Timing},
+    workbench::{BenchCase, KernelTime, Peaks},
 };
-use kinora_tests::{Case, run};
+use kinora_tests::run;
 use std::time::{Duration, Instant};
 
 /// A case on a device, ready to be run again and again.
 pub struct Session {
     executor: Executor,
     program: Program,
-    inputs: Vec<(String, Vec<f32>)>,
 }
 
 /// The devices to measure, with their names: the CPU executor and every adapter.
@@ -37,8 +36,8 @@ impl Session {
     ///
     /// # Errors
     /// If the device or the op refuses.
-    pub fn new(case: &Case, device: Option<usize>) -> Result<Self, String> {
-        let (graph, _) = case.graph().map_err(|e| e.to_string())?;
+    pub fn new(case: &BenchCase, device: Option<usize>) -> Result<Self, String> {
+        let graph = case.graph().map_err(|e| e.to_string())?;
         let mut executor = match device {
             None => run::cpu(),
             Some(index) => {
@@ -47,13 +46,29 @@ impl Session {
             }
         };
         let program = pollster::block_on(executor.compile(graph)).map_err(|e| e.to_string())?;
-        Ok(Self { executor, program, inputs: run::inputs(case) })
+        Ok(Self { executor, program })
     }
 
-    /// What one run does.
-    pub fn work(&self) -> Work {
+    /// What one run does, in this time.
+    pub fn rates(&self, time: Duration) -> KernelTime {
         let plan = self.program.plan();
-        Work { flops: plan.flops(), bytes: plan.bytes() }
+        KernelTime {
+            op: "",
+            shape: Vec::new(),
+            variant: String::new(),
+            launches: plan.launches(),
+            time,
+            flops: plan.flops(),
+            bytes: plan.bytes(),
+        }
+    }
+
+    /// What the device does at most.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn peaks(&mut self) -> Result<Peaks, String> {
+        pollster::block_on(Peaks::measure(&mut self.executor)).map_err(|e| e.to_string())
     }
 
     /// Runs once; the time on the device where it can tell, else the wall time.
@@ -61,16 +76,10 @@ impl Session {
     /// # Errors
     /// If the run fails.
     pub fn time(&mut self) -> Result<Duration, String> {
-        let inputs: Vec<RunInput<'_>> = self.inputs.iter().map(|(n, d)| RunInput::f32(n, d)).collect();
         let mut timings: Vec<Timing> = Vec::new();
         let start = Instant::now();
-        pollster::block_on(self.executor.run(
-            &mut self.program,
-            &inputs,
-            &Cancel::default(),
-            Some(&mut timings),
-        ))
-        .map_err(|e| e.to_string())?;
+        pollster::block_on(self.executor.run(&mut self.program, &[], &Cancel::default(), Some(&mut timings)))
+            .map_err(|e| e.to_string())?;
         let wall = start.elapsed();
         let device: Duration = timings.iter().map(|t| t.duration).sum();
         Ok(if device.is_zero() { wall } else { device })
@@ -83,14 +92,5 @@ impl Session {
     pub fn output(&mut self) -> Result<Vec<f32>, String> {
         let id = self.program.output("out").ok_or("the case has no output")?;
         pollster::block_on(self.executor.read(&self.program, id)).map_err(|e| e.to_string())
-    }
-
-    /// The shortest of some runs, after one to warm up.
-    ///
-    /// # Errors
-    /// If a run fails.
-    pub fn best_of(&mut self, runs: usize) -> Result<Duration, String> {
-        self.time()?;
-        (0..runs).map(|_| self.time()).try_fold(Duration::MAX, |best, time| Ok(best.min(time?)))
     }
 }

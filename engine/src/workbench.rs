@@ -2,5 +2,5 @@
 mod cases;
 mod measure;
 
-pub use cases::{BenchCase, cases, copy_peak, fma_peak};
+pub use cases::{BenchCase, cases, conv_and_product, copy, copy_peak, fma_peak, group_norm, matmul};
 pub use measure::{KernelTime, Measured, Peaks, measure};

@@ -1,9 +1,12 @@
 //! The ops at the sizes of real models: 1.3B transformer blocks, the default model's, autoencoder feature maps.
 use crate::{
-    graph::Graph,
+    graph::{Graph, State},
     op::OpError,
-    ops::{AttentionInputs, Conv3dOptions, LayerNormOptions, MatmulOptions, Pad, RmsNormOptions},
-    tensor::{DType, TensorId},
+    ops::{
+        AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, MatmulOptions,
+        NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
+    },
+    tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
 use model_loader::{Bytes, HostTensor};
@@ -60,7 +63,53 @@ pub fn cases() -> Vec<BenchCase> {
         conv("128 channels", [5, 60, 90, 128], 128),
     ];
     cases.extend(norms());
+    cases.extend([copy(), group_norm(false, false), group_norm(true, true)]);
     cases
+}
+
+/// A feature map of CogVideoX's decoder, by a fourth of a 480 x 720 picture.
+const MAP: [usize; 4] = [9, 240, 360, 128];
+
+/// The feature map copied from one buffer to another.
+pub fn copy() -> BenchCase {
+    BenchCase::new(format!("copy/{MAP:?}"), |graph| {
+        let x = floats(graph, &MAP);
+        let state = graph.state(&State::new("copy", TensorDesc::new(&MAP, DType::F32)));
+        graph.update_conv_cache(state, x)?;
+        Ok(state)
+    })
+}
+
+/// The feature map's group norm over all frames, perhaps with SiLU and with the modulation of a decoder's spatial norm.
+pub fn group_norm(silu: bool, modulated: bool) -> BenchCase {
+    let what = [if silu { ", SiLU" } else { "" }, if modulated { ", modulated" } else { "" }].concat();
+    BenchCase::new(format!("group_norm/{MAP:?} in 32 groups{what}"), move |graph| {
+        let [t, h, w, c] = MAP;
+        let (x, weight, bias) = (floats(graph, &MAP), floats(graph, &[c]), floats(graph, &[c]));
+        let modulation = modulated.then(|| NearestModulation {
+            values: floats(graph, &[t.div_ceil(4), h / 4, w / 4, 2 * c]),
+            first_apart: true,
+        });
+        let options = GroupNormOptions {
+            scope: Scope::Volume,
+            groups: 32,
+            eps: 1e-6,
+            weight,
+            bias,
+            modulation,
+            silu,
+            out: DType::F32,
+        };
+        graph.group_norm(x, &options)
+    })
+}
+
+/// A decoder's convolution, and the matrix product of the same sizes.
+pub fn conv_and_product() -> [BenchCase; 2] {
+    [
+        conv("128 channels", [5, 60, 90, 128], 128),
+        matmul("as many products", 5 * 60 * 90, 128, 27 * 128, DType::F16),
+    ]
 }
 
 /// For the arithmetic peak.
@@ -108,7 +157,8 @@ fn stored(graph: &mut Graph, shape: &[usize], dtype: DType) -> TensorId {
     graph.weight(&Weight::matrix(tensor))
 }
 
-fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> BenchCase {
+/// A matrix product with a bias.
+pub fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> BenchCase {
     BenchCase::new(format!("matmul/{what} {rows}x{cols}x{k}"), move |graph| {
         let (x, w, bias) =
             (floats(graph, &[rows, k]), stored(graph, &[cols, k], weight), floats(graph, &[cols]));
@@ -166,6 +216,15 @@ fn norms() -> Vec<BenchCase> {
             let (x, w) = rows(graph);
             let options = RmsNormOptions { first_column: 0, eps: 1e-6, rope: None, out: DType::F32 };
             graph.rms_norm(x, w, &options)
+        }),
+        BenchCase::new("head_norm/1562x2x24x64, turned".into(), |graph| {
+            // Queries, keys and values of 24 heads; text in front of 1336 tokens of video.
+            let x = floats(graph, &[1562, 3 * 24 * 64]);
+            let [weight, bias] = [0, 1].map(|_| floats(graph, &[2, 64]));
+            let [cos, sin] = [0, 1].map(|_| floats(graph, &[1336, 32]));
+            let rope = Some(RotatedRows { rope: Rope { cos, sin, head_dim: 64 }, first_row: 226 });
+            let options = HeadNormOptions { first_column: 0, heads: 24, eps: 1e-6, rope, out: DType::F32 };
+            graph.head_norm(x, weight, bias, &options)
         }),
         BenchCase::new("channel_rms_norm/4x240x416x96 + SiLU".into(), |graph| {
             let (x, w) = (floats(graph, &[4, 240, 416, 96]), floats(graph, &[96]));
