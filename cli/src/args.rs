@@ -111,6 +111,10 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_enum, default_value = "f32", value_name = "TYPE", help_heading = "Computing")]
     pub(crate) precision: PrecisionArg,
 
+    /// Threads that compute on the CPU [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Computing")]
+    pub(crate) threads: Option<u16>,
+
     /// Write when each stage and each launch began and ended, for chrome://tracing and Perfetto
     #[arg(long, value_name = "FILE.json", help_heading = "Looking inside")]
     pub(crate) trace: Option<PathBuf>,
@@ -198,6 +202,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: DeviceArg,
 
+    /// Threads that compute on the CPU [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
     /// Runs to take the median of, after one to warm up
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) runs: u32,
@@ -267,7 +275,7 @@ mod tests {
     fn everything_has_a_flag() {
         let line = "kinora generate x -m m -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
-                    --initial-latents l --device gpu:3 --precision f16 --trace t --dump d --quiet";
+                    --initial-latents l --device gpu:3 --threads 2 --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let Command::Generate(args) = cli.command else { panic!() };
         assert_eq!(args.device, DeviceArg::Gpu(Some(3)));

@@ -17,6 +17,7 @@ mod request;
 mod settings;
 mod sizes;
 mod tensors;
+mod threads;
 mod trace;
 mod ui;
 mod video;

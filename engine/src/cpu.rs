@@ -12,6 +12,15 @@ pub use executor::{CpuExecutor, CpuProgram};
 
 use crate::{tensor::TensorDesc, weight::Weight};
 
+/// Lets everything that computes on the CPU use so many threads, instead of one for each core. Only before the first of it.
+///
+/// # Errors
+/// If threads are there already, or the system refuses new ones.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn use_threads(threads: usize) -> Result<(), String> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|error| error.to_string())
+}
+
 /// What an op computes with on the CPU.
 #[derive(Debug)]
 pub struct CpuIo<'a> {

@@ -5,7 +5,7 @@ use crate::error::{Failure, Result};
 use crate::output::check_folder;
 use crate::request::{Flags, Shape};
 use crate::workbench::{Report, Row, Stage, roofline};
-use crate::{cache, model, ui};
+use crate::{cache, model, threads, ui};
 use engine::gpu::GpuOptions;
 use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, ModelBench, StageTimes, open_executor};
 use engine::workbench::{BenchCase, Peaks, cases, measure};
@@ -17,6 +17,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     if let Some(path) = &args.svg {
         check_folder(path)?;
     }
+    threads::limit(args.threads)?;
     let report = pollster::block_on(async {
         match &args.model {
             Some(folder) => of_model(args, folder).await,

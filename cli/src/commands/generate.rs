@@ -9,7 +9,7 @@ use crate::request::Request;
 use crate::settings::Settings;
 use crate::tensors::Dump;
 use crate::trace::Trace;
-use crate::{cache, interrupt, memory, ui};
+use crate::{cache, interrupt, memory, threads, ui};
 use engine::diffusion::NoiseSource;
 use engine::gpu::GpuOptions;
 use engine::nn::Precision;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 /// Makes the video and prints its name.
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let start = Instant::now();
+    threads::limit(args.threads)?;
     let cancel = interrupt::install()?;
     let request = Request::new(args)?;
     let trace = args.trace.as_deref().map(Trace::create).transpose()?;
