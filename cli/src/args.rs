@@ -115,6 +115,11 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Computing")]
     pub(crate) threads: Option<u16>,
 
+    /// Memory that each stage may take on the device, such as 8G or 900M: frames that would take more are decoded in
+    /// overlapping tiles and blended [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, help_heading = "Computing")]
+    pub(crate) memory: Option<u64>,
+
     /// Write when each stage and each launch began and ended, for chrome://tracing and Perfetto
     #[arg(long, value_name = "FILE.json", help_heading = "Looking inside")]
     pub(crate) trace: Option<PathBuf>,
@@ -161,6 +166,10 @@ pub(crate) struct InspectArgs {
     /// Arithmetic to plan for
     #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
     pub(crate) precision: PrecisionArg,
+
+    /// Memory that each stage may take, such as 8G [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    pub(crate) memory: Option<u64>,
 
     /// Device to plan for: auto, cpu, gpu or gpu:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
@@ -261,10 +270,43 @@ pub(crate) enum SchedulerArg {
     Dpm,
 }
 
+/// A number of bytes, with `k`, `M`, `G` or `T` for powers of 1000 behind it.
+fn byte_count(text: &str) -> Result<u64, String> {
+    const UNITS: [(char, f64); 4] = [('k', 1e3), ('m', 1e6), ('g', 1e9), ('t', 1e12)];
+    let lower = text.trim().to_lowercase();
+    let digits = lower.trim_end_matches('b');
+    let unit = UNITS.iter().find(|(letter, _)| digits.ends_with(*letter));
+    let number = unit.map_or(digits, |_| &digits[..digits.len() - 1]);
+    let bytes = number.trim().parse::<f64>().unwrap_or(f64::NAN) * unit.map_or(1.0, |(_, factor)| *factor);
+    // False for what is not a number.
+    if (1.0..=1e18).contains(&bytes) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        let bytes = bytes.round() as u64;
+        return Ok(bytes);
+    }
+    Err("expected a number of bytes such as 8G, 900M or 500000000".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn bytes_are_counted_in_powers_of_a_thousand() {
+        for (text, bytes) in [
+            ("8G", 8_000_000_000),
+            ("1.5 gb", 1_500_000_000),
+            ("900M", 900_000_000),
+            ("64k", 64_000),
+            ("7", 7),
+        ] {
+            assert_eq!(byte_count(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "-1G", "0", "8X", "nan", "inf", "1e30"] {
+            assert!(byte_count(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_definition_is_sound() {
@@ -275,12 +317,12 @@ mod tests {
     fn everything_has_a_flag() {
         let line = "kinora generate x -m m -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
-                    --initial-latents l --device gpu:3 --threads 2 --precision f16 --trace t --dump d --quiet";
+                    --initial-latents l --memory 8G --device gpu:3 --threads 2 --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let Command::Generate(args) = cli.command else { panic!() };
         assert_eq!(args.device, DeviceArg::Gpu(Some(3)));
         assert_eq!((args.image_fit, args.dynamic_guidance), (FitArg::Crop, true));
-        assert_eq!(args.seed, Some(u64::MAX));
+        assert_eq!((args.seed, args.memory), (Some(u64::MAX), Some(8_000_000_000)));
         assert_eq!(args.guidance, Some(-1.5));
     }
 }

@@ -121,6 +121,7 @@ impl Request {
             noise: if args.torch_noise { NoiseSource::TorchCpu } else { NoiseSource::Philox },
             scheduler: args.scheduler.map(SchedulerKind::from),
             flow_shift: model.flow_shift,
+            memory: args.memory,
             initial_latents: args.initial_latents.as_deref().map(initial_latents).transpose()?,
             recorded_noise: args
                 .initial_latents

@@ -19,6 +19,7 @@ pub mod run;
 mod stopwatch;
 pub mod target;
 pub mod tensor;
+pub mod tiling;
 pub mod video;
 pub mod weight;
 pub mod workbench;

@@ -6,7 +6,7 @@ pub mod t5;
 pub mod wan;
 
 pub use family::{
-    DecoderChunk, DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding, PictureEncoder,
-    PromptStyle, PublishedSettings, TapLayout, TextContext, VideoModel,
+    DecoderChunk, DecoderOutput, DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding,
+    PictureEncoder, PromptStyle, PublishedSettings, TapLayout, TextContext, VideoModel,
 };
 pub use rope::RopeTables;

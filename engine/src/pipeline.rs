@@ -1,6 +1,8 @@
 //! Prompt to video: the one entry point that strings the models together.
 mod bench;
 mod decode;
+mod decode_plan;
+mod decode_tiles;
 mod denoise;
 mod device;
 mod encode_picture;

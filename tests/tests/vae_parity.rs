@@ -6,7 +6,7 @@ use engine::{
     DType, Graph, State, TensorDesc,
     executor::Executor,
     models::{
-        DecoderChunk, LatentDecoder,
+        DecoderChunk, DecoderOutput, LatentDecoder,
         cogvideox::{CogVideoXVaeDecoder, CogVideoXVaeEncoder},
         wan::{WanVaeDecoder, WanVaeEncoder},
     },
@@ -98,7 +98,7 @@ impl Autoencoder for Wan {
     }
 
     fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError> {
-        self.0.chunk_graph(latents, chunk, memory, false, true)
+        self.0.chunk_graph(latents, chunk, memory, false, DecoderOutput::Frames, true)
     }
 
     fn encode(
@@ -124,7 +124,7 @@ impl Autoencoder for CogVideoX {
     }
 
     fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError> {
-        self.0.chunk_graph(latents, chunk, memory, false, true)
+        self.0.chunk_graph(latents, chunk, memory, false, DecoderOutput::Frames, true)
     }
 
     fn encode(&self, first: bool, size: [usize; 3], memory: &ConvMemory) -> Result<Graph, OpError> {

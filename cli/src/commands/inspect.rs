@@ -48,6 +48,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     let settings = GenerationSettings {
         num_inference_steps: model.num_inference_steps.unwrap_or(settings.num_inference_steps),
         flow_shift: model.flow_shift,
+        memory: args.memory,
         ..settings
     };
     let options = LoadOptions {

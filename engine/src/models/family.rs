@@ -6,6 +6,7 @@ use crate::{
     nn::{ConvMemory, Precision},
     op::OpError,
     tensor::TensorId,
+    tiling::Tiling,
 };
 use model_loader::LoadError;
 use std::fmt::Debug;
@@ -216,6 +217,15 @@ pub struct DecoderChunk {
     pub latent_frames: usize,
 }
 
+/// What a decoder's graph has as outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecoderOutput {
+    /// `video` `[T, H, W, 3]` f32, in -1..1 if the model keeps to that, and the same as `rgb8`.
+    Frames,
+    /// `video` alone, and before the model keeps it to any range: tiles are blended first.
+    Tile,
+}
+
 /// The decoder of an autoencoder: causal in time, so it runs chunk by chunk and remembers.
 pub trait LatentDecoder: Debug {
     /// The chunks of a video in order. Where their lengths do not change the result, the widest feature map stays near
@@ -226,7 +236,7 @@ pub trait LatentDecoder: Debug {
     ///
     /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), scaled as the transformer leaves them; input
     /// `frame` `[1]` u32 is the chunk's first latent frame. `memory` is that of the chunks before, empty at first.
-    /// Outputs: `video` `[T, H, W, 3]` f32 in -1..1 and `rgb8`.
+    /// Its outputs are those of `output`.
     ///
     /// # Errors
     /// If the latents do not fit the model.
@@ -235,8 +245,13 @@ pub trait LatentDecoder: Debug {
         latents: &State,
         chunk: DecoderChunk,
         memory: &ConvMemory,
+        output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError>;
+
+    /// The smallest tiles whose beginnings are at least `stride` latents apart along height and width, overlapping as the
+    /// reference's tiles do.
+    fn tiling(&self, stride: [usize; 2]) -> Tiling;
 }
 
 /// Encodes the picture that a video starts from.

@@ -1,7 +1,7 @@
 //! A model's stages measured one by one, with its own weights or with random ones.
 use super::{
     EngineError, GenerationSettings, LoadOptions,
-    decode::CHUNK_BUDGET,
+    decode_plan::{CHUNK_BUDGET, kinds},
     denoise::{StepStates, step_graph},
     device::open_executor,
     encode_picture::condition_state,
@@ -13,7 +13,7 @@ use crate::{
     diffusion::GuidanceSettings,
     executor::Executor,
     graph::{Graph, State},
-    models::{DecoderChunk, VideoModel},
+    models::{DecoderOutput, VideoModel},
     nn::{ConvMemory, Precision},
     run::RunInput,
     tensor::{DType, TensorDesc},
@@ -143,7 +143,7 @@ impl ModelBench {
         let memory = ConvMemory::new(self.precision);
         let chunks = decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET);
         for (chunk, count) in kinds(&chunks) {
-            let graph = decoder.graph(latents, chunk, &memory, false)?;
+            let graph = decoder.graph(latents, chunk, &memory, DecoderOutput::Frames, false)?;
             let frame = [0];
             let times = self.measure_graph(graph, &[RunInput::u32("frame", &frame)], runs).await?;
             let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
@@ -167,18 +167,6 @@ impl ModelBench {
         let (weight_bytes, working_bytes) = (plan.weight_bytes, plan.working_bytes());
         Ok(StageTimes { stage: "", runs: 0, measured, weight_bytes, working_bytes })
     }
-}
-
-/// Each kind of chunk once, with how often it comes.
-pub(super) fn kinds(chunks: &[DecoderChunk]) -> Vec<(DecoderChunk, usize)> {
-    let mut kinds: Vec<(DecoderChunk, usize)> = Vec::new();
-    for chunk in chunks {
-        match kinds.iter_mut().find(|(kind, _)| kind == chunk) {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((*chunk, 1)),
-        }
-    }
-    kinds
 }
 
 /// Elements of the input `name`.

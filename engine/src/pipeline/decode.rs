@@ -1,17 +1,21 @@
 //! Latents to frames, chunk by chunk.
 use super::{
     EngineError, Event, TensorData, VideoPipeline,
+    decode_plan::{DecodePlan, Decoding},
     load::Run,
     taps::{self, channels_first},
 };
 use crate::{
-    executor::Program, graph::State, models::DecoderChunk, nn::ConvMemory, run::RunInput,
-    stopwatch::Stopwatch, video::Frame,
+    executor::Program,
+    graph::State,
+    models::{DecoderChunk, DecoderOutput, LatentDecoder},
+    nn::ConvMemory,
+    run::RunInput,
+    stopwatch::Stopwatch,
+    target::clamp_u32,
+    video::Frame,
 };
 use std::collections::BTreeMap;
-
-/// The widest feature map of a chunk stays near this many bytes.
-pub(super) const CHUNK_BUDGET: usize = 32 << 20;
 
 /// Tensors of all chunks so far, channels-last, one after the other in time.
 type Joined = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
@@ -21,34 +25,52 @@ impl VideoPipeline {
     pub(super) async fn decode(&mut self, run: &mut Run<'_>, latents: &State) -> Result<(), EngineError> {
         let clock = Stopwatch::start();
         let decoder = self.model.load_decoder()?;
-        let [_, _, height, width] = run.latents.shape;
+        run.report(Event::Decoding { done: 0, total: run.settings.num_frames })?;
+        let target = self.plan_target();
+        let video = run.latents;
+        let decoding =
+            Decoding { decoder: decoder.as_ref(), video: &video, precision: self.precision, target: &target };
+        let DecodePlan { tiling, chunks, .. } = decoding.plan(run.settings.memory)?;
+        match tiling {
+            None => self.decode_whole(run, decoder.as_ref(), latents, &chunks).await?,
+            Some(tiling) => self.decode_tiles(run, decoder.as_ref(), latents, &chunks, tiling).await?,
+        }
+        run.finish_stage("decode", clock);
+        Ok(())
+    }
+
+    /// Whole frames, reported chunk by chunk.
+    async fn decode_whole(
+        &mut self,
+        run: &mut Run<'_>,
+        decoder: &dyn LatentDecoder,
+        latents: &State,
+        chunks: &[DecoderChunk],
+    ) -> Result<(), EngineError> {
         let memory = ConvMemory::new(self.precision);
         let mut joined = Joined::new();
-        run.report(Event::Decoding { done: 0, total: run.settings.num_frames })?;
-
         let (mut start, mut done) = (run.latents.leading, 0);
         let mut current: Option<(DecoderChunk, Program)> = None;
-        for chunk in decoder.chunks(run.latents.decoded(), height, width, CHUNK_BUDGET) {
+        for chunk in chunks {
             let mut program = match current.take() {
-                Some((kind, program)) if kind == chunk => program,
+                Some((kind, program)) if kind == *chunk => program,
                 other => {
                     // The old buffers go before the new ones come.
                     drop(other);
-                    let graph = decoder.graph(latents, chunk, &memory, run.settings.dump)?;
-                    self.prepare(run, graph).await?
+                    let output = DecoderOutput::Frames;
+                    let graph = decoder.graph(latents, *chunk, &memory, output, run.settings.dump)?;
+                    self.prepare(run, "decode", graph).await?
                 }
             };
             done = self.decode_chunk(run, &mut program, start, done, &mut joined).await?;
             start += chunk.latent_frames;
-            current = Some((chunk, program));
+            current = Some((*chunk, program));
         }
         drop(current);
         for state in memory.states() {
             self.executor.drop_state(&state);
         }
-        report_joined(run, joined)?;
-        run.finish_stage("decode", clock);
-        Ok(())
+        report_joined(run, joined)
     }
 
     /// Decodes from latent frame `start` on; returns the frames done so far.
@@ -60,7 +82,7 @@ impl VideoPipeline {
         mut done: usize,
         joined: &mut Joined,
     ) -> Result<usize, EngineError> {
-        let frame = [crate::target::clamp_u32(start)];
+        let frame = [clamp_u32(start)];
         self.execute(run, program, &[RunInput::u32("frame", &frame)]).await?;
         let rgb = match program.output("rgb8") {
             Some(id) => self.executor.read(program, id).await?,
@@ -76,19 +98,22 @@ impl VideoPipeline {
                 }
             }
         }
-        let bytes: &[u8] = bytemuck::cast_slice(&rgb);
-        let (width, height) = (run.settings.width, run.settings.height);
-        let size = 3 * width * height;
-        let frames = bytes.len() / size;
-        for index in 0..frames.min(run.settings.num_frames - done) {
-            let rgb = bytes[index * size..(index + 1) * size].to_vec();
-            let (width, height) = (crate::target::clamp_u32(width), crate::target::clamp_u32(height));
-            run.report(Event::Frame(Frame { width, height, rgb }))?;
-            done += 1;
-            run.report(Event::Decoding { done, total: run.settings.num_frames })?;
+        for rgb in
+            bytemuck::cast_slice::<_, u8>(&rgb).chunks_exact(3 * run.settings.width * run.settings.height)
+        {
+            if done < run.settings.num_frames {
+                done += 1;
+                report_frame(run, rgb.to_vec())?;
+                run.report(Event::Decoding { done, total: run.settings.num_frames })?;
+            }
         }
         Ok(done)
     }
+}
+
+pub(super) fn report_frame(run: &mut Run<'_>, rgb: Vec<u8>) -> Result<(), EngineError> {
+    let (width, height) = (clamp_u32(run.settings.width), clamp_u32(run.settings.height));
+    run.report(Event::Frame(Frame { width, height, rgb }))
 }
 
 fn report_joined(run: &mut Run<'_>, joined: Joined) -> Result<(), EngineError> {
@@ -107,6 +132,6 @@ fn report_joined(run: &mut Run<'_>, joined: Joined) -> Result<(), EngineError> {
 
 /// Round half to even of `255 * clamp(v / 2 + 0.5, 0, 1)`, as the reference's picture output does.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
-fn to_u8(value: f32) -> u8 {
+pub(super) fn to_u8(value: f32) -> u8 {
     (255.0 * (value / 2.0 + 0.5).clamp(0.0, 1.0)).round_ties_even() as u8
 }

@@ -38,7 +38,7 @@ impl VideoPipeline {
         let is_stochastic = is_stochastic(scheduler);
         let states = StepStates { latents: &latents, condition: condition.as_ref(), is_stochastic };
         let graph = step_graph(&prompts, &states, run.settings.dump, self.precision)?;
-        let mut program = self.prepare(run, graph).await?;
+        let mut program = self.prepare(run, "denoise", graph).await?;
         if run.settings.dump {
             report_schedule(run, scheduler, &prompts, noise)?;
         }

@@ -53,7 +53,7 @@ impl VideoPipeline {
         let video = picture::values(&fitted);
 
         let graph = encoder.graph(height, width, self.precision)?;
-        let mut program = self.prepare(run, graph).await?;
+        let mut program = self.prepare(run, "encode the picture", graph).await?;
         self.execute(run, &mut program, &[RunInput::f32("video", &video)]).await?;
         let Some(id) = program.output("moments") else {
             return Err(EngineError::Internal("the picture encoder has no output".to_owned()));

@@ -77,7 +77,7 @@ impl VideoPipeline {
         if style.padding == Padding::Tokens {
             ids.resize(length, self.tokenizer.pad_id());
         }
-        let mut program = self.prepare(run, encoder.graph(ids.len(), run.settings.dump)?).await?;
+        let mut program = self.prepare(run, "encode", encoder.graph(ids.len(), run.settings.dump)?).await?;
         let rows = encoder.embed(&ids)?;
         self.execute(run, &mut program, &[RunInput::f32("embeds", &rows)]).await?;
         let hidden = match program.output("hidden") {
@@ -116,7 +116,7 @@ impl VideoPipeline {
         let length = self.prompt_length();
         let taps = run.settings.dump && is_positive;
         let (graph, context) = transformer.context_graph(length, self.precision, taps)?;
-        let mut program = self.prepare(run, graph).await?;
+        let mut program = self.prepare(run, "encode", graph).await?;
         self.execute(run, &mut program, &[RunInput::f32("embeds", &embeds)]).await?;
         if taps && let Some(id) = program.output("text_embed") {
             let values = self.executor.read(&program, id).await?;

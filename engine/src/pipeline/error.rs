@@ -51,6 +51,16 @@ pub enum EngineError {
     /// The video does not fit the device.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A stage needs more memory than the run may take.
+    #[error("`{stage}` needs {} MB of memory, {} MB are allowed", needed.div_ceil(1_000_000), budget / 1_000_000)]
+    Memory {
+        /// The stage.
+        stage: &'static str,
+        /// Bytes that it needs at least.
+        needed: u64,
+        /// Bytes that the settings allow.
+        budget: u64,
+    },
     /// The GPU failed.
     #[error(transparent)]
     Gpu(GpuError),
@@ -101,6 +111,7 @@ impl EngineError {
             | Self::Picture(_)
             | Self::PictureUnused
             | Self::PictureMissing
+            | Self::Memory { .. }
             | Self::Plan(_) => true,
             Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
             Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
@@ -111,7 +122,7 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Load(error) => error.hint(),
-            Self::Plan(_) | Self::Gpu(GpuError::OutOfMemory { .. }) => {
+            Self::Plan(_) | Self::Memory { .. } | Self::Gpu(GpuError::OutOfMemory { .. }) => {
                 Some("try fewer or smaller frames, `--precision f16`, or `--device cpu`".to_owned())
             }
             Self::Gpu(GpuError::NoAdapter(_)) => {

@@ -9,6 +9,8 @@ pub(super) struct LatentVideo {
     pub(super) shape: [usize; 4],
     /// Leading frames that only fill up a token; they are not decoded.
     pub(super) leading: usize,
+    /// `[T, H, W]` of the video.
+    pixels: [usize; 3],
     patch: [usize; 3],
     frames_first: bool,
 }
@@ -34,7 +36,9 @@ impl LatentVideo {
         let width = side("the width", settings.width, sizes.spatial, pw)?;
         let shape = [sizes.channels, frames, height, width];
         check_elements(settings, &shape)?;
-        Ok(Self { shape, leading: frames - wanted, patch: sizes.patch, frames_first: sizes.frames_first })
+        let pixels = [settings.num_frames, settings.height, settings.width];
+        let LatentSizes { patch, frames_first, .. } = sizes;
+        Ok(Self { shape, leading: frames - wanted, pixels, patch, frames_first })
     }
 
     /// The same positions with another number of channels.
@@ -46,6 +50,11 @@ impl LatentVideo {
     /// Frames that are decoded.
     pub(super) fn decoded(&self) -> usize {
         self.shape[1] - self.leading
+    }
+
+    /// Values of the video.
+    pub(super) fn values(&self) -> usize {
+        3 * self.pixels.iter().product::<usize>()
     }
 
     /// Latents in all.

@@ -10,6 +10,7 @@ use crate::{
     graph::{Graph, State},
     models::VideoModel,
     nn::Precision,
+    plan::Plan,
     run::{Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc},
@@ -142,7 +143,22 @@ impl VideoPipeline {
     }
 
     /// Makes a graph ready and notes what it needs.
-    pub(super) async fn prepare(&mut self, run: &mut Run<'_>, graph: Graph) -> Result<Program, EngineError> {
+    ///
+    /// # Errors
+    /// If that is more than the settings allow.
+    pub(super) async fn prepare(
+        &mut self,
+        run: &mut Run<'_>,
+        stage: &'static str,
+        graph: Graph,
+    ) -> Result<Program, EngineError> {
+        if let Some(budget) = run.settings.memory {
+            let plan = Plan::new(&graph, &self.plan_target())?;
+            let needed = plan.weight_bytes + plan.working_bytes();
+            if needed > budget {
+                return Err(EngineError::Memory { stage, needed, budget });
+            }
+        }
         let program = self.executor.compile(graph).await?;
         let plan = program.plan();
         run.planned.include(plan.weight_bytes, plan.working_bytes());

@@ -1,8 +1,7 @@
 //! What a run would do, without doing it: the plans of its stages.
 use super::{
     EngineError, GenerationSettings, VideoPipeline,
-    bench::kinds,
-    decode::CHUNK_BUDGET,
+    decode_plan::{DecodePlan, Decoding},
     denoise::{StepStates, is_stochastic, step_graph},
     encode_picture::condition_state,
     encode_text::Prompts,
@@ -13,7 +12,6 @@ use crate::{
     executor::Executor,
     graph::{Graph, State},
     models::t5::T5Encoder,
-    nn::ConvMemory,
     plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
@@ -36,11 +34,7 @@ impl VideoPipeline {
     /// If the settings do not fit the model, the model is damaged, or a stage does not fit the device.
     pub fn plans(&self, settings: &GenerationSettings) -> Result<Vec<StagePlan>, EngineError> {
         let video = LatentVideo::new(settings, self.model.latent_sizes())?;
-        let [_, _, height, width] = video.shape;
-        let target = match &self.executor {
-            Executor::Cpu(_) => PlanTarget::Cpu,
-            Executor::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
-        };
+        let target = self.plan_target();
         let mut plans = Vec::new();
         let mut add = |stage, runs, graph: &Graph| -> Result<(), EngineError> {
             plans.push(StagePlan { stage, runs, plan: Plan::new(graph, &target)? });
@@ -82,12 +76,26 @@ impl VideoPipeline {
         drop(prompts);
 
         let decoder = self.model.load_decoder()?;
-        let memory = ConvMemory::new(self.precision);
-        let chunks = decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET);
-        for (chunk, runs) in kinds(&chunks) {
-            let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
-            add(stage, runs, &decoder.graph(&latents, chunk, &memory, false)?)?;
+        let decoding =
+            Decoding { decoder: decoder.as_ref(), video: &video, precision: self.precision, target: &target };
+        let DecodePlan { tiling, plans: decoding, .. } = decoding.plan(settings.memory)?;
+        for (chunk, plan, runs) in decoding {
+            let stage = match (chunk.first, tiling.is_some()) {
+                (true, false) => "decode the first frames",
+                (false, false) => "decode a chunk",
+                (true, true) => "decode a tile's first frames",
+                (false, true) => "decode a tile's chunk",
+            };
+            plans.push(StagePlan { stage, runs, plan });
         }
         Ok(plans)
+    }
+
+    /// What graphs are planned for.
+    pub(super) fn plan_target(&self) -> PlanTarget {
+        match &self.executor {
+            Executor::Cpu(_) => PlanTarget::Cpu,
+            Executor::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
+        }
     }
 }

@@ -40,6 +40,8 @@ pub struct GenerationSettings {
     pub initial_latents: Option<Vec<f32>>,
     /// Noise to take instead of drawing it.
     pub recorded_noise: RecordedNoise,
+    /// Bytes that a stage may take on the device, weights included. Frames that would take more are decoded in tiles.
+    pub memory: Option<u64>,
     /// Whether intermediate tensors are reported as [`super::Event::Tensor`].
     pub dump: bool,
     /// Whether launches are timed and reported as [`super::Event::Timing`].
@@ -91,6 +93,7 @@ impl GenerationSettings {
             flow_shift: None,
             initial_latents: None,
             recorded_noise: RecordedNoise::default(),
+            memory: None,
             dump: false,
             trace: false,
         }

@@ -5,11 +5,12 @@ use super::{
 };
 use crate::{
     graph::{Graph, State},
-    models::{DecoderChunk, LatentDecoder},
+    models::{DecoderChunk, DecoderOutput, LatentDecoder},
     nn::{CausalConv, ConvMemory, FeatureNorm, SpatialNorm},
     op::OpError,
     ops::{Conv3dOptions, Fill},
     tensor::{DType, TensorId},
+    tiling::{TileAxis, Tiling},
     weight::Weight,
 };
 use model_loader::{Checkpoint, LoadError, config::CogVideoXVaeConfig};
@@ -64,8 +65,8 @@ impl CogVideoXVaeDecoder {
 
     /// The graph of a chunk.
     ///
-    /// `latents` is `[.., C, F, H, W]` f32; input `frame` `[1]` u32 is the chunk's first latent frame. Outputs: `video`
-    /// `[T, H, W, 3]` f32, nominally in -1..1, and `rgb8`. With `unscale`, latents are divided by the config's scaling factor.
+    /// `latents` is `[.., C, F, H, W]` f32; input `frame` `[1]` u32 is the chunk's first latent frame. With `unscale`, latents
+    /// are divided by the config's scaling factor. Values of `video` are nominally in -1..1, and are not kept to that.
     ///
     /// # Errors
     /// If the latents do not fit the model.
@@ -75,6 +76,7 @@ impl CogVideoXVaeDecoder {
         chunk: DecoderChunk,
         memory: &ConvMemory,
         unscale: bool,
+        output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
         let mut graph = Graph::with_taps(taps);
@@ -89,8 +91,10 @@ impl CogVideoXVaeDecoder {
         let fill = if chunk.first { Fill::FirstFrame } else { Fill::Zeros };
         let video = self.forward(&mut graph, z, fill, memory)?;
         graph.output("video", video);
-        let rgb = graph.to_rgb8(video)?;
-        graph.output("rgb8", rgb);
+        if output == DecoderOutput::Frames {
+            let rgb = graph.to_rgb8(video)?;
+            graph.output("rgb8", rgb);
+        }
         Ok(graph)
     }
 
@@ -134,9 +138,21 @@ impl LatentDecoder for CogVideoXVaeDecoder {
         latents: &State,
         chunk: DecoderChunk,
         memory: &ConvMemory,
+        output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
-        self.chunk_graph(latents, chunk, memory, true, taps)
+        self.chunk_graph(latents, chunk, memory, true, output, taps)
+    }
+
+    /// A sixth of each tile's height and a fifth of its width are shared with the next.
+    fn tiling(&self, stride: [usize; 2]) -> Tiling {
+        let scale = self.config.spatial_compression_ratio();
+        let axis = |stride: usize, parts: usize| {
+            let part = stride.div_ceil(parts - 1).max(1);
+            let stride = (parts - 1) * part;
+            TileAxis { tile: parts * part, stride, blend: part * scale, limit: stride * scale, unit: 1 }
+        };
+        Tiling { rows: axis(stride[0], 6), columns: axis(stride[1], 5) }
     }
 }
 

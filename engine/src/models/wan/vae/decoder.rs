@@ -2,11 +2,12 @@
 use super::{RGB, middle::Middle, patch, resample::Upsampler, wan_resnet};
 use crate::{
     graph::{Graph, State},
-    models::{DecoderChunk, LatentDecoder},
+    models::{DecoderChunk, DecoderOutput, LatentDecoder},
     nn::{CausalConv, ChannelNorm, ConvMemory, Linear, ResnetBlock},
     op::OpError,
     ops::{Conv3dOptions, Fill},
     tensor::{DType, TensorId},
+    tiling::{TileAxis, Tiling},
     weight::Weight,
 };
 use model_loader::{Checkpoint, LoadError, config::WanVaeConfig};
@@ -78,14 +79,14 @@ impl WanVaeDecoder {
     /// The graph of one kind of chunk.
     ///
     /// `latents` (a state or the shape of an input named `latents`) is `[.., C, F, H, W]` f32; input `frame`
-    /// `[1]` u32 is the chunk's first latent frame. Outputs: `video` `[T, H, W, 3]` f32 in -1..1 and `rgb8`.
-    /// With `unscale`, latents are multiplied by the config's standard deviations and the means are added.
+    /// `[1]` u32 is the chunk's first latent frame. With `unscale`, latents are multiplied by the config's standard deviations and the means are added.
     pub fn chunk_graph(
         &self,
         latents: &State,
         chunk: DecoderChunk,
         memory: &ConvMemory,
         unscale: bool,
+        output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
         let mut graph = Graph::with_taps(taps);
@@ -101,10 +102,13 @@ impl WanVaeDecoder {
         let shift = graph.weight(&Weight::from_f32("latents_mean", &[z], mean));
         let x = graph.latents_to_frames(latents, frame, chunk.latent_frames, scale, shift, DType::F32)?;
         graph.tap("latents_in", x);
-        let video = self.forward(&mut graph, x, chunk.first, memory)?;
+        let x = self.forward(&mut graph, x, chunk.first, memory)?;
+        let video = graph.unpatchify_frames(x, patch(&self.config), output == DecoderOutput::Frames)?;
         graph.output("video", video);
-        let rgb = graph.to_rgb8(video)?;
-        graph.output("rgb8", rgb);
+        if output == DecoderOutput::Frames {
+            let rgb = graph.to_rgb8(video)?;
+            graph.output("rgb8", rgb);
+        }
         Ok(graph)
     }
 
@@ -134,7 +138,7 @@ impl WanVaeDecoder {
         let x = self.conv_out.forward(graph, normed, Some(memory), Conv3dOptions::new(DType::F32))?;
         graph.tap("conv_out", x);
         debug_assert_eq!(self.config.out_channels, RGB * patch(&self.config).pow(2));
-        graph.unpatchify_frames(x, patch(&self.config), true)
+        Ok(x)
     }
 }
 
@@ -152,9 +156,20 @@ impl LatentDecoder for WanVaeDecoder {
         latents: &State,
         chunk: DecoderChunk,
         memory: &ConvMemory,
+        output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
-        self.chunk_graph(latents, chunk, memory, true, taps)
+        self.chunk_graph(latents, chunk, memory, true, output, taps)
+    }
+
+    /// A fourth of each tile is shared with the next, as in the reference's 256 pixels that are 192 apart.
+    fn tiling(&self, stride: [usize; 2]) -> Tiling {
+        let (scale, unit) = (self.config.scale_factor_spatial, patch(&self.config));
+        let axis = |stride: usize| {
+            let part = stride.div_ceil(3).max(1);
+            TileAxis { tile: 4 * part, stride: 3 * part, blend: part * scale, limit: 3 * part * scale, unit }
+        };
+        Tiling { rows: axis(stride[0]), columns: axis(stride[1]) }
     }
 }
 
