@@ -1,4 +1,4 @@
-//! The ops on rows in the form for real GPUs on every adapter, whichever it would be given, and cut to narrow bindings.
+//! The ops on rows and the norms of feature maps in the form for real GPUs on every adapter, whichever it would be given, and cut to narrow bindings.
 use engine::{
     executor::Executor,
     gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
@@ -7,7 +7,7 @@ use engine::{
 };
 use kinora_tests::{
     Case,
-    ops::{concat_rows, head_norm, layer_norm, matmul, rms_norm},
+    ops::{concat_rows, group_norm, head_norm, layer_norm, matmul, rms_norm},
     run,
 };
 
@@ -24,7 +24,7 @@ fn check(adapter: &AdapterSummary, target: &Target, cases: &[Case]) {
 
 #[test]
 fn the_form_for_real_gpus_is_right_on_every_adapter() {
-    let cases = [layer_norm::cases(), rms_norm::cases(), head_norm::cases()];
+    let cases = [layer_norm::cases(), rms_norm::cases(), head_norm::cases(), group_norm::cases()];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();
     for adapter in run::adapters() {
         let target = Target { software: false, subgroups: None, ..adapter.target.clone() };
@@ -34,7 +34,8 @@ fn the_form_for_real_gpus_is_right_on_every_adapter() {
 
 #[test]
 fn what_exceeds_a_binding_is_cut() {
-    let cases = [layer_norm::tall(), head_norm::tall(), concat_rows::tall(), matmul::tall()];
+    let cases =
+        [layer_norm::tall(), head_norm::tall(), concat_rows::tall(), matmul::tall(), group_norm::tall()];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();
     for adapter in run::adapters() {
         let narrow = Target { max_binding_bytes: 64 << 10, ..adapter.target.clone() };

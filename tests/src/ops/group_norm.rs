@@ -151,6 +151,16 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Of more than 64 KiB: a volume and frames that no binding holds, frames of which some fit, and a modulation that does not.
+pub fn tall() -> Vec<Case> {
+    let map = |scope| Norm::new([5, 24, 32, 16], 4, scope).modulated([3, 12, 16], true);
+    let mut norms = [Scope::Volume, Scope::Frame, Scope::Position].map(map).to_vec();
+    norms.push(Norm::new([2, 40, 40, 12], 2, Scope::Frame));
+    norms.push(Norm::new([9, 13, 17, 24], 3, Scope::Frame));
+    norms.push(Norm { dtypes: [F16, F32], ..Norm::new([3, 37, 41, 8], 8, Scope::Position) });
+    norms.into_iter().map(Norm::case).collect()
+}
+
 fn tolerance(dtype: DType) -> Tolerance {
     match dtype {
         F16 => Tolerance { abs: 1e-5, rel: 1e-3 },
