@@ -122,7 +122,7 @@ impl Product<'_> {
             .constant("TILE_M", tile_m)
             .constant("TILE_N", tile_n)
             .constant("LANES", lanes)
-            .constant("BAND", 4)
+            .constant("BAND", 8)
             .overriding("WG_X", crate::target::clamp_u32(invocations))
             .import("GEMM", "gemm_register")
             .import("SPREAD", spread);

@@ -51,6 +51,7 @@ impl fmt::Debug for BenchCase {
 pub fn cases() -> Vec<BenchCase> {
     let mut cases = vec![
         matmul("square", 1024, 1024, 1024, DType::F32),
+        matmul("rows of no power of two", 1024, 1024, 1040, DType::F32),
         matmul("square, f16 weight", 1024, 1024, 1024, DType::F16),
         matmul("default model's up", 216, 1024, 256, DType::F16),
         matmul("1.3B qkv of one frame", 1560, 4608, 1536, DType::Bf16),
