@@ -129,6 +129,16 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `to` is valid for writing [`Simd::LANES`] values.
     unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// Writes a vector past the caches where the machine can, for results far larger than those; [`Simd::settle`] must follow.
+    ///
+    /// # Safety
+    /// `to` is valid for writing [`Simd::LANES`] values and a multiple of 16 bytes.
+    unsafe fn stream(self, to: *mut f32, v: Self::V) {
+        // SAFETY: the caller promises more.
+        unsafe { self.store(to, v) }
+    }
+    /// Lets other threads see what was streamed.
+    fn settle(self) {}
     /// Reads `count` values (at most [`Simd::LANES`]); the other lanes are zero.
     ///
     /// # Safety
@@ -226,6 +236,32 @@ mod tests {
                 assert_eq!(at(8), input[lanes - 1], "{isa:?}");
                 assert!(at(9).is_nan(), "{isa:?}: the second operand wins over a number");
             }
+        }
+    }
+
+    #[repr(align(16))]
+    struct Aligned([f32; 16]);
+
+    struct Stream<'a>(&'a mut Aligned);
+
+    impl Work for Stream<'_> {
+        type Output = usize;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> usize {
+            // SAFETY: there are 16 values, aligned to 16 bytes.
+            unsafe { s.stream(self.0.0.as_mut_ptr(), s.load([1.0, 2.0, 3.0, 4.0].repeat(4).as_ptr())) }
+            s.settle();
+            S::LANES
+        }
+    }
+
+    #[test]
+    fn streams_are_stores() {
+        for isa in Isa::available() {
+            let mut out = Aligned([0.0; 16]);
+            let lanes = isa.dispatch(Stream(&mut out));
+            assert_eq!(out.0[..lanes], [1.0, 2.0, 3.0, 4.0].repeat(4)[..lanes], "{isa:?}");
+            assert!(out.0[lanes..].iter().all(|v| *v == 0.0), "{isa:?}");
         }
     }
 

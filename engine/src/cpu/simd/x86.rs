@@ -2,16 +2,16 @@
 
 use std::arch::x86_64::{
     __m256, __m256i, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_cvtss_f32, _mm_loadu_si128,
-    _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
-    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32,
-    _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
-    _mm512_cvtph_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps,
-    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_slli_epi32,
-    _mm512_storeu_ps, _mm512_sub_ps,
+    _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_sfence, _mm_shuffle_ps, _mm_stream_ps, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepu16_epi32,
+    _mm256_cvtph_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps,
+    _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
+    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castps512_ps128,
+    _mm512_castsi512_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_div_ps, _mm512_extractf32x4_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps,
+    _mm512_scalef_ps, _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::{Simd, Work};
@@ -96,6 +96,19 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: __m512) {
         intrinsic!(_mm512_storeu_ps(to, v));
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, v: __m512) {
+        intrinsic!({
+            _mm_stream_ps(to, _mm512_castps512_ps128(v));
+            _mm_stream_ps(to.add(4), _mm512_extractf32x4_ps::<1>(v));
+            _mm_stream_ps(to.add(8), _mm512_extractf32x4_ps::<2>(v));
+            _mm_stream_ps(to.add(12), _mm512_extractf32x4_ps::<3>(v));
+        });
+    }
+    #[inline(always)]
+    fn settle(self) {
+        intrinsic!(_mm_sfence());
     }
     #[inline(always)]
     unsafe fn load_part(self, from: *const f32, count: usize) -> __m512 {
@@ -184,6 +197,17 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: __m256) {
         intrinsic!(_mm256_storeu_ps(to, v));
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, v: __m256) {
+        intrinsic!({
+            _mm_stream_ps(to, _mm256_castps256_ps128(v));
+            _mm_stream_ps(to.add(4), _mm256_extractf128_ps::<1>(v));
+        });
+    }
+    #[inline(always)]
+    fn settle(self) {
+        intrinsic!(_mm_sfence());
     }
     #[inline(always)]
     unsafe fn load_part(self, from: *const f32, count: usize) -> __m256 {

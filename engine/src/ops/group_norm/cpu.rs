@@ -11,6 +11,8 @@ use rayon::prelude::*;
 const BATCH: usize = 64;
 /// Values of a task, more or less.
 const TASK: usize = 1 << 18;
+/// Values of a result that no cache holds until somebody reads it.
+const LARGE: usize = 1 << 24;
 
 pub(super) fn evaluate(op: &GroupNorm, io: &mut CpuIo<'_>) {
     // In place, x is in the output already.
@@ -24,6 +26,7 @@ pub(super) fn evaluate(op: &GroupNorm, io: &mut CpuIo<'_>) {
         (nearest, io.input(3))
     });
     let activation = if op.silu { Activation::Silu } else { Activation::None };
+    let streams = x.is_some() && io.output.len() >= LARGE && cols.is_multiple_of(4);
     let task_rows = (TASK / cols).clamp(1, segment_rows.max(1));
     for (index, segment) in io.output.chunks_exact_mut(segment_rows * cols).enumerate() {
         let start = index * segment_rows;
@@ -33,8 +36,17 @@ pub(super) fn evaluate(op: &GroupNorm, io: &mut CpuIo<'_>) {
             let first = task * task_rows * cols;
             let source = source.map(|x| &x[first..first + out.len()]);
             let position = start + task * task_rows;
-            let norm =
-                Normalise { source, out, mean: &mean, scale: &scale, bias, modulation, position, activation };
+            let norm = Normalise {
+                source,
+                out,
+                mean: &mean,
+                scale: &scale,
+                bias,
+                modulation,
+                position,
+                activation,
+                streams,
+            };
             Isa::current().dispatch(norm);
         });
     }
@@ -43,22 +55,16 @@ pub(super) fn evaluate(op: &GroupNorm, io: &mut CpuIo<'_>) {
 /// For each channel, its group's mean, and the reciprocal of its standard deviation times the weight.
 fn statistics(op: &GroupNorm, segment: &[f32], weight: &[f32], task_rows: usize) -> (Vec<f32>, Vec<f32>) {
     let cols = weight.len();
-    let tasks: Vec<Vec<Moments>> = segment
+    let tasks: Vec<Channels> = segment
         .par_chunks(task_rows * cols)
         .map(|rows| {
-            let mut moments = vec![Moments::default(); cols];
+            let mut channels = Channels { count: 0.0, mean: vec![0.0; cols], squares: vec![0.0; cols] };
             let (mut sums, mut squares) = (vec![0.0; cols], vec![0.0; cols]);
             for batch in rows.chunks(BATCH * cols) {
                 Isa::current().dispatch(Sums { batch, sums: &mut sums, squares: &mut squares });
-                let count = (batch.len() / cols) as f64;
-                for (c, moments) in moments.iter_mut().enumerate() {
-                    let (sum, square) = (f64::from(sums[c]), f64::from(squares[c]));
-                    let offset = sum / count;
-                    let mean = f64::from(batch[c]) + offset;
-                    moments.merge(&Moments { count, mean, squares: (square - offset * sum).max(0.0) });
-                }
+                channels.merge_batch(batch, &sums, &squares);
             }
-            moments
+            channels
         })
         .collect();
     let group_channels = cols / op.groups;
@@ -66,7 +72,11 @@ fn statistics(op: &GroupNorm, segment: &[f32], weight: &[f32], task_rows: usize)
     for group in 0..op.groups {
         let channels = group * group_channels..(group + 1) * group_channels;
         let mut total = Moments::default();
-        tasks.iter().flat_map(|task| &task[channels.clone()]).for_each(|moments| total.merge(moments));
+        for task in &tasks {
+            for c in channels.clone() {
+                total.merge(&Moments { count: task.count, mean: task.mean[c], squares: task.squares[c] });
+            }
+        }
         let factor = 1.0 / (total.squares / total.count + f64::from(op.eps)).sqrt();
         for c in channels {
             mean.push(narrow(total.mean));
@@ -74,6 +84,11 @@ fn statistics(op: &GroupNorm, segment: &[f32], weight: &[f32], task_rows: usize)
         }
     }
     (mean, scale)
+}
+
+/// The share of the second of two sets in both, and the count of both.
+fn together(count: f64, other: f64) -> (f64, f64) {
+    (other / (count + other), count + other)
 }
 
 /// Count, mean and sum of squared deviations of some values.
@@ -86,13 +101,35 @@ struct Moments {
 
 impl Moments {
     fn merge(&mut self, other: &Self) {
-        let count = self.count + other.count;
-        if count == 0.0 {
-            return;
-        }
-        let (share, delta) = (other.count / count, other.mean - self.mean);
+        let ((share, count), delta) = (together(self.count, other.count), other.mean - self.mean);
         self.squares += other.squares + delta * delta * self.count * share;
         self.mean += delta * share;
+        self.count = count;
+    }
+}
+
+/// The same of many channels with one count.
+#[derive(Debug)]
+struct Channels {
+    count: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Channels {
+    /// Merges rows whose deviations from the first of them have these sums and sums of squares.
+    fn merge_batch(&mut self, batch: &[f32], sums: &[f32], squares: &[f32]) {
+        let rows = (batch.len() / sums.len()) as f64;
+        let (share, count) = together(self.count, rows);
+        let (each, weight) = (1.0 / rows, self.count * share);
+        let own = self.mean.iter_mut().zip(&mut self.squares);
+        for ((mean, total), ((first, sum), square)) in own.zip(batch.iter().zip(sums).zip(squares)) {
+            let (sum, square) = (f64::from(*sum), f64::from(*square));
+            let offset = sum * each;
+            let delta = f64::from(*first) + offset - *mean;
+            *total += (square - offset * sum).max(0.0) + delta * delta * weight;
+            *mean += delta * share;
+        }
         self.count = count;
     }
 }
@@ -108,50 +145,81 @@ impl Work for Sums<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        /// Vectors side by side, so that lines of the cache are read in order.
-        const WIDE: usize = 4;
+    fn run<S: Simd>(mut self, s: S) {
         let cols = self.sums.len();
-        let rows = self.batch.len() / cols;
         let mut c = 0;
-        while c + WIDE * S::LANES <= cols {
-            // SAFETY: every row has WIDE vectors from `c` on.
-            unsafe {
-                let from = self.batch.as_ptr().add(c);
-                let at = |i: usize| i * S::LANES;
-                let shift =
-                    [s.load(from), s.load(from.add(at(1))), s.load(from.add(at(2))), s.load(from.add(at(3)))];
-                let (mut sums, mut squares) = ([s.splat(0.0); WIDE], [s.splat(0.0); WIDE]);
-                for row in 0..rows {
-                    for i in 0..WIDE {
-                        let deviation = s.sub(s.load(from.add(row * cols + at(i))), shift[i]);
-                        sums[i] = s.add(sums[i], deviation);
-                        squares[i] = s.mul_add(deviation, deviation, squares[i]);
-                    }
-                }
-                for i in 0..WIDE {
-                    s.store(self.sums.as_mut_ptr().add(c + at(i)), sums[i]);
-                    s.store(self.squares.as_mut_ptr().add(c + at(i)), squares[i]);
-                }
-            }
-            c += WIDE * S::LANES;
+        // As many channels at once as there are registers for, so that memory is read in order.
+        while S::ROWS >= 12 && c + 8 * S::LANES <= cols {
+            self.columns::<S, 8>(s, c);
+            c += 8 * S::LANES;
+        }
+        while c + 4 * S::LANES <= cols {
+            self.columns::<S, 4>(s, c);
+            c += 4 * S::LANES;
         }
         while c < cols {
-            let count = (cols - c).min(S::LANES);
-            // SAFETY: every row has `count` values from `c` on.
-            unsafe {
-                let from = self.batch.as_ptr().add(c);
-                let shift = s.load_part(from, count);
-                let (mut sum, mut square) = (s.splat(0.0), s.splat(0.0));
-                for row in 0..rows {
-                    let deviation = s.sub(s.load_part(from.add(row * cols), count), shift);
-                    sum = s.add(sum, deviation);
-                    square = s.mul_add(deviation, deviation, square);
-                }
-                s.store_part(self.sums.as_mut_ptr().add(c), sum, count);
-                s.store_part(self.squares.as_mut_ptr().add(c), square, count);
+            self.last_columns(s, c);
+            c += S::LANES;
+        }
+    }
+}
+
+impl Sums<'_> {
+    /// `WIDE` vectors of channels from `c` on.
+    #[inline(always)]
+    fn columns<S: Simd, const WIDE: usize>(&mut self, s: S, c: usize) {
+        let cols = self.sums.len();
+        let (rows, last) = (self.batch.len() / cols, c + WIDE * S::LANES);
+        assert!(last <= cols && last <= self.squares.len(), "channels");
+        // SAFETY: every row, the sums and the squares have WIDE vectors from `c` on.
+        unsafe {
+            let from = self.batch.as_ptr().add(c);
+            let mut shift = [s.splat(0.0); WIDE];
+            let (mut sums, mut squares) = ([s.splat(0.0); WIDE], [s.splat(0.0); WIDE]);
+            let mut i = 0;
+            while i < WIDE {
+                shift[i] = s.load(from.add(i * S::LANES));
+                i += 1;
             }
-            c += count;
+            let mut row = 0;
+            while row < rows {
+                let mut i = 0;
+                while i < WIDE {
+                    let deviation = s.sub(s.load(from.add(row * cols + i * S::LANES)), shift[i]);
+                    sums[i] = s.add(sums[i], deviation);
+                    squares[i] = s.mul_add(deviation, deviation, squares[i]);
+                    i += 1;
+                }
+                row += 1;
+            }
+            let mut i = 0;
+            while i < WIDE {
+                s.store(self.sums.as_mut_ptr().add(c + i * S::LANES), sums[i]);
+                s.store(self.squares.as_mut_ptr().add(c + i * S::LANES), squares[i]);
+                i += 1;
+            }
+        }
+    }
+
+    /// A vector of channels from `c` on, or what there is of it.
+    #[inline(always)]
+    fn last_columns<S: Simd>(&mut self, s: S, c: usize) {
+        let cols = self.sums.len();
+        let (rows, count) = (self.batch.len() / cols, (cols - c).min(S::LANES));
+        // SAFETY: every row, the sums and the squares have `count` values from `c` on.
+        unsafe {
+            let from = self.batch.as_ptr().add(c);
+            let shift = s.load_part(from, count);
+            let (mut sum, mut square) = (s.splat(0.0), s.splat(0.0));
+            let mut row = 0;
+            while row < rows {
+                let deviation = s.sub(s.load_part(from.add(row * cols), count), shift);
+                sum = s.add(sum, deviation);
+                square = s.mul_add(deviation, deviation, square);
+                row += 1;
+            }
+            s.store_part(self.sums.as_mut_ptr().add(c), sum, count);
+            s.store_part(self.squares.as_mut_ptr().add(c), square, count);
         }
     }
 }
@@ -168,6 +236,8 @@ struct Normalise<'a> {
     /// Of the first row in the volume.
     position: usize,
     activation: Activation,
+    /// Whether the result goes past the caches.
+    streams: bool,
 }
 
 impl Work for Normalise<'_> {
@@ -182,6 +252,7 @@ impl Work for Normalise<'_> {
             Some(source) => source.as_ptr(),
             None => out.cast_const(),
         };
+        let streams = self.streams && out.addr().is_multiple_of(16);
         let mut line = (usize::MAX, 0);
         for row in 0..rows {
             let factors = match &self.modulation {
@@ -212,13 +283,22 @@ impl Work for Normalise<'_> {
                 };
                 let mut c = 0;
                 while c + S::LANES <= cols {
-                    row.vector(s, self.activation, c, S::LANES);
+                    let y = row.vector(s, self.activation, c, S::LANES);
+                    if streams {
+                        s.stream(row.to.add(c), y)
+                    } else {
+                        s.store(row.to.add(c), y)
+                    }
                     c += S::LANES;
                 }
                 if c < cols {
-                    row.vector(s, self.activation, c, cols - c);
+                    let y = row.vector(s, self.activation, c, cols - c);
+                    s.store_part(row.to.add(c), y, cols - c);
                 }
             }
+        }
+        if streams {
+            s.settle();
         }
     }
 }
@@ -236,12 +316,12 @@ struct Row {
 }
 
 impl Row {
-    /// Normalises `count` channels from `c` on.
+    /// `count` channels from `c` on, normalised.
     ///
     /// # Safety
     /// All pointers have `count` values from `c` on, `factors` has twice `cols` values.
     #[inline(always)]
-    unsafe fn vector<S: Simd>(self, s: S, activation: Activation, c: usize, count: usize) {
+    unsafe fn vector<S: Simd>(self, s: S, activation: Activation, c: usize, count: usize) -> S::V {
         // SAFETY: as the caller promises.
         unsafe {
             let centred = s.sub(load(s, self.from.add(c), count), load(s, self.mean.add(c), count));
@@ -251,12 +331,7 @@ impl Row {
                 let summand = load(s, factors.add(self.cols + c), count);
                 y = s.mul_add(y, load(s, factors.add(c), count), summand);
             }
-            let y = activation.vector(s, y);
-            if count == S::LANES {
-                s.store(self.to.add(c), y)
-            } else {
-                s.store_part(self.to.add(c), y, count)
-            }
+            activation.vector(s, y)
         }
     }
 }
