@@ -257,14 +257,11 @@ pub trait LatentDecoder: Debug {
 /// Encodes the picture that a video starts from.
 pub trait PictureEncoder: Debug {
     /// The graph for a picture of `height` x `width`: input `video` `[1, H, W, 3]` f32 in -1..1; output `moments`
-    /// `[.., C]` f32, the channels last.
+    /// `[.., C]` f32, the channels last. `memory` is empty.
     ///
     /// # Errors
     /// If the picture does not fit the model.
-    fn graph(&self, height: usize, width: usize, precision: Precision) -> Result<Graph, OpError>;
-
-    /// All states of the graph, to be dropped after it has run.
-    fn states(&self) -> Vec<State>;
+    fn graph(&self, height: usize, width: usize, memory: &ConvMemory) -> Result<Graph, OpError>;
 
     /// How many standard-normal values are drawn to sample the picture's latents, for a video of `latents`
     /// `[C, F, H, W]`; 0 if their mean is taken.

@@ -5,6 +5,7 @@ use super::{
 use crate::{
     graph::State,
     models::VideoModel,
+    nn::ConvMemory,
     picture,
     run::RunInput,
     stopwatch::Stopwatch,
@@ -52,7 +53,8 @@ impl VideoPipeline {
         let fitted = picture::fit(image, side(width), side(height), run.settings.image_fit)?;
         let video = picture::values(&fitted);
 
-        let graph = encoder.graph(height, width, self.precision)?;
+        let memory = ConvMemory::new(self.precision);
+        let graph = encoder.graph(height, width, &memory)?;
         let mut program = self.prepare(run, "encode the picture", graph).await?;
         self.execute(run, &mut program, &[RunInput::f32("video", &video)]).await?;
         let Some(id) = program.output("moments") else {
@@ -61,7 +63,7 @@ impl VideoPipeline {
         let moments = self.executor.read(&program, id).await?;
         let noise = picture_noise(run, encoder.noise_elements(run.latents.shape))?;
         let condition = encoder.condition(&moments, &noise, run.latents.shape);
-        for state in encoder.states() {
+        for state in memory.states() {
             self.executor.drop_state(&state);
         }
         drop((program, encoder));

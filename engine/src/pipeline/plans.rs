@@ -12,6 +12,7 @@ use crate::{
     executor::Executor,
     graph::{Graph, State},
     models::t5::T5Encoder,
+    nn::ConvMemory,
     plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
@@ -47,7 +48,8 @@ impl VideoPipeline {
         drop(encoder);
 
         if let Some(encoder) = self.model.load_picture_encoder()? {
-            let graph = encoder.graph(settings.height, settings.width, self.precision)?;
+            let memory = ConvMemory::new(self.precision);
+            let graph = encoder.graph(settings.height, settings.width, &memory)?;
             add("encode the picture", 1, &graph)?;
         }
 

@@ -1,13 +1,7 @@
 //! The picture that a video starts from, as channels beside the latents.
 use super::CogVideoXVaeEncoder;
-use crate::{
-    graph::{Graph, State},
-    models::PictureEncoder,
-    nn::{ConvMemory, Precision},
-    op::OpError,
-};
+use crate::{graph::Graph, models::PictureEncoder, nn::ConvMemory, op::OpError};
 use model_loader::{Checkpoint, LoadError, config::CogVideoXVaeConfig};
-use std::sync::OnceLock;
 
 /// Encodes a picture as the one frame of a video, and samples from what the encoder says of its latents.
 #[derive(Debug)]
@@ -15,7 +9,6 @@ pub struct CogVideoXPictureEncoder {
     encoder: CogVideoXVaeEncoder,
     /// What the sampled latents are multiplied by.
     scale: f64,
-    memory: OnceLock<ConvMemory>,
 }
 
 impl CogVideoXPictureEncoder {
@@ -27,18 +20,13 @@ impl CogVideoXPictureEncoder {
         let encoder = CogVideoXVaeEncoder::load(checkpoint, config)?;
         let factor = config.scaling_factor;
         let scale = if config.invert_scale_latents { 1.0 / factor } else { factor };
-        Ok(Self { encoder, scale, memory: OnceLock::new() })
+        Ok(Self { encoder, scale })
     }
 }
 
 impl PictureEncoder for CogVideoXPictureEncoder {
-    fn graph(&self, height: usize, width: usize, precision: Precision) -> Result<Graph, OpError> {
-        let memory = self.memory.get_or_init(|| ConvMemory::new(precision));
+    fn graph(&self, height: usize, width: usize, memory: &ConvMemory) -> Result<Graph, OpError> {
         self.encoder.chunk_graph(true, [1, height, width], memory)
-    }
-
-    fn states(&self) -> Vec<State> {
-        self.memory.get().map(ConvMemory::states).unwrap_or_default()
     }
 
     fn noise_elements(&self, [channels, _, height, width]: [usize; 4]) -> usize {
