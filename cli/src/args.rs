@@ -120,6 +120,10 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "BYTES", value_parser = byte_count, help_heading = "Computing")]
     pub(crate) memory: Option<u64>,
 
+    /// How kernels are chosen
+    #[command(flatten)]
+    pub(crate) tuning: TuneArgs,
+
     /// Write when each stage and each launch began and ended, for chrome://tracing and Perfetto
     #[arg(long, value_name = "FILE.json", help_heading = "Looking inside")]
     pub(crate) trace: Option<PathBuf>,
@@ -133,9 +137,25 @@ pub(crate) struct GenerateArgs {
     pub(crate) quiet: bool,
 }
 
+/// Whether kernels are tried on the device before they are used.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// Choose kernels without trying them on the GPU, and without what earlier trials have found
+    #[arg(long, help_heading = "Computing")]
+    pub(crate) no_tune: bool,
+
+    /// Try kernels on software Vulkan too, which takes a while
+    #[arg(long, conflicts_with = "no_tune", help_heading = "Computing")]
+    pub(crate) tune: bool,
+}
+
 /// `kinora devices`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DevicesArgs {
+    /// Show which kernels were tried on each GPU, and how they did
+    #[arg(long)]
+    pub(crate) tuning: bool,
+
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -214,6 +234,10 @@ pub(crate) struct BenchArgs {
     /// Threads that compute on the CPU [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+
+    /// How kernels are chosen
+    #[command(flatten)]
+    pub(crate) tuning: TuneArgs,
 
     /// Runs to take the median of, after one to warm up
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -317,7 +341,7 @@ mod tests {
     fn everything_has_a_flag() {
         let line = "kinora generate x -m m -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
-                    --initial-latents l --memory 8G --device gpu:3 --threads 2 --precision f16 --trace t --dump d --quiet";
+                    --initial-latents l --memory 8G --device gpu:3 --threads 2 --no-tune --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let Command::Generate(args) = cli.command else { panic!() };
         assert_eq!(args.device, DeviceArg::Gpu(Some(3)));

@@ -1,17 +1,39 @@
-//! Where compiled GPU pipelines are kept between runs.
+//! Where compiled GPU pipelines and what was measured of them are kept between runs.
 
+use crate::args::TuneArgs;
+use engine::gpu::GpuOptions;
+use engine::tuner::{TuningMode, TuningOptions};
 use std::path::PathBuf;
 
-/// A folder for them, made if need be; none where there is no place for caches. `KINORA_CACHE` names another one.
-pub(crate) fn pipelines() -> Option<PathBuf> {
-    let folder = match set("KINORA_CACHE") {
-        Some(folder) => folder,
-        None => system()?.join("kinora"),
+/// A GPU as commands use it: with what is kept, and tuned as asked.
+pub(crate) fn gpu_options(args: TuneArgs) -> GpuOptions {
+    let mode = match (args.no_tune, args.tune) {
+        (true, _) => TuningMode::Off,
+        (false, true) => TuningMode::Always,
+        (false, false) => TuningMode::Hardware,
     };
-    let folder = folder.join("pipelines");
+    let tuning = TuningOptions { mode, folder: tuning() };
+    GpuOptions { pipeline_cache: pipelines(), tuning, ..GpuOptions::default() }
+}
+
+/// A folder for pipelines, made if need be; none where there is no place for caches. `KINORA_CACHE` names another one.
+pub(crate) fn pipelines() -> Option<PathBuf> {
+    let folder = folder()?.join("pipelines");
     // Without the folder everything works, only the next start is slower.
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder)
+}
+
+/// A folder for tuning tables, which the first of them makes.
+pub(crate) fn tuning() -> Option<PathBuf> {
+    Some(folder()?.join("tuning"))
+}
+
+fn folder() -> Option<PathBuf> {
+    match set("KINORA_CACHE") {
+        Some(folder) => Some(folder),
+        None => Some(system()?.join("kinora")),
+    }
 }
 
 fn system() -> Option<PathBuf> {

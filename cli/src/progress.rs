@@ -31,6 +31,8 @@ enum Show {
 pub(crate) enum Stage {
     /// Reading weights; counted in bytes.
     Loading,
+    /// Counted in shapes.
+    Tuning,
     /// Counted in steps.
     Denoising,
     /// Counted in frames.
@@ -99,6 +101,7 @@ impl Stage {
     fn style(self) -> ProgressStyle {
         let template = match self {
             Self::Loading => "  loading [{bar:32}] {decimal_bytes}/{decimal_total_bytes}",
+            Self::Tuning => "   tuning [{bar:32}] shape {pos}/{len}",
             Self::Denoising => "denoising [{bar:32}] step {pos}/{len}, {rate}, {eta} left",
             Self::Decoding => " decoding [{bar:32}] frame {pos}/{len}",
         };
@@ -115,6 +118,7 @@ impl Stage {
     fn line(self, done: u64, total: u64, elapsed: Duration) -> String {
         let mut line = match self {
             Self::Loading => format!("loading: {} of {}", ui::bytes(done), ui::bytes(total)),
+            Self::Tuning => format!("tuning: shape {done} of {total}"),
             Self::Denoising => format!("denoising: step {done} of {total}"),
             Self::Decoding => format!("decoding: frame {done} of {total}"),
         };
@@ -126,6 +130,12 @@ impl Stage {
         }
         line
     }
+}
+
+/// What is said when kernels are tried.
+pub(crate) fn tuning_line(shapes: usize) -> String {
+    let shapes = if shapes == 1 { "1 new shape".to_owned() } else { format!("{shapes} new shapes") };
+    format!("tuning kernels for {shapes}; the result is kept (`--no-tune` leaves it out)")
 }
 
 /// Steps a second, or seconds a step when that is the larger number.
@@ -145,9 +155,10 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for stage in [Stage::Loading, Stage::Denoising, Stage::Decoding] {
+        for stage in [Stage::Loading, Stage::Tuning, Stage::Denoising, Stage::Decoding] {
             let _ = stage.style();
         }
+        assert!(tuning_line(1).starts_with("tuning kernels for 1 new shape;"));
         let line = Stage::Denoising.line(6, 24, Duration::from_secs(3));
         assert_eq!(line, "denoising: step 6 of 24, 2.0 it/s, 9 s left");
     }

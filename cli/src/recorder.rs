@@ -3,7 +3,7 @@
 use crate::encode::{VideoWriter, Written};
 use crate::error::{Failure, Result};
 use crate::interrupt;
-use crate::progress::{Progress, Stage};
+use crate::progress::{Progress, Stage, tuning_line};
 use crate::tensors::Dump;
 use crate::trace::Trace;
 use crate::video::Frame;
@@ -107,6 +107,17 @@ impl Observer for Recorder {
                 }
             }
             Event::Notice(text) => self.progress.note(text),
+            Event::Tuning { done, total } => {
+                if done == 0 {
+                    self.progress.note(&tuning_line(total));
+                }
+                if done < total {
+                    self.progress.update(Stage::Tuning, done as u64, total as u64);
+                } else {
+                    self.progress.clear();
+                    self.span("tune");
+                }
+            }
             Event::Encoded => self.span("encode"),
             Event::Step { done, total } => {
                 self.progress.update(Stage::Denoising, done as u64, total as u64);
@@ -168,6 +179,8 @@ mod tests {
         for event in [
             Event::Loading { done: 0, total: 10 },
             Event::Loading { done: 10, total: 10 },
+            Event::Tuning { done: 0, total: 1 },
+            Event::Tuning { done: 1, total: 1 },
             Event::Encoded,
             Event::Notice("the prompt was cut"),
             Event::Step { done: 0, total: 1 },
@@ -183,7 +196,7 @@ mod tests {
         assert!(written.name.unwrap().ends_with("a.apng"));
         assert_eq!(names(folder.path()), ["a.apng", "d.safetensors", "t.json"]);
         let trace = std::fs::read_to_string(folder.path().join("t.json")).unwrap();
-        for span in ["load", "encode", "plan", "step 1", "decode", "write"] {
+        for span in ["load", "tune", "encode", "plan", "step 1", "decode", "write"] {
             assert!(trace.contains(span), "{trace}");
         }
     }

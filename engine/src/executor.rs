@@ -6,6 +6,7 @@ use crate::{
     plan::{Plan, PlanError},
     run::{Cancel, RunError, RunInput, Timing},
     tensor::TensorId,
+    tuner::TuningObserver,
 };
 
 /// Why a graph cannot be made ready to run.
@@ -61,6 +62,14 @@ impl Program {
 }
 
 impl Executor {
+    /// Tries kernels for what is new in a graph, on a GPU that is to be tuned; see [`GpuExecutor::tune`].
+    pub async fn tune(&mut self, graph: &Graph, observer: &mut TuningObserver<'_>) -> Result<(), RunError> {
+        match self {
+            Self::Cpu(_) => Ok(()),
+            Self::Gpu(gpu) => gpu.tune(graph, observer).await,
+        }
+    }
+
     /// Plans a graph, uploads its constants and allocates its buffers.
     pub async fn compile(&mut self, graph: Graph) -> Result<Program, CompileError> {
         Ok(match self {

@@ -6,6 +6,8 @@ mod pacing;
 mod pipelines;
 mod readback;
 mod timestamps;
+mod trials;
+mod tuning;
 
 pub use device::{AdapterKind, AdapterSummary, Gpu, GpuOptions};
 pub use executor::{GpuExecutor, GpuProgram};

@@ -20,6 +20,8 @@ mod stopwatch;
 pub mod target;
 pub mod tensor;
 pub mod tiling;
+pub mod tuner;
+pub mod tuning;
 pub mod video;
 pub mod weight;
 pub mod workbench;

@@ -4,6 +4,7 @@ use crate::{
     plan::PlanError,
     target::Target,
     tensor::{DType, TensorDesc},
+    tuning::Choice,
 };
 use shaders::{Kernel, Variant};
 use std::fmt::Debug;
@@ -85,11 +86,14 @@ pub struct Lowered {
     pub dispatches: Vec<Dispatch>,
     /// Sizes in bytes of buffers that live for this op only.
     pub scratch: Vec<u64>,
+    /// What [`Target::tuning`] was asked for, if the op has several forms. Forms of one choice must differ in nothing
+    /// else: as many launches, over the same ranges of the same operands.
+    pub choice: Option<Choice>,
 }
 
 impl From<Vec<Dispatch>> for Lowered {
     fn from(dispatches: Vec<Dispatch>) -> Self {
-        Self { dispatches, scratch: Vec::new() }
+        Self { dispatches, ..Self::default() }
     }
 }
 

@@ -5,9 +5,10 @@ pub use memory::Place;
 
 use crate::{
     graph::{Graph, Source},
-    op::{Dispatch, Io, Operand},
+    op::{Dispatch, Io, Lowered, Operand},
     target::Target,
     tensor::{TensorDesc, TensorId},
+    tuning::Choice,
 };
 use std::fmt;
 
@@ -52,6 +53,8 @@ pub struct PlannedOp {
     pub flops: u64,
     /// Bytes that its launches bind, each once.
     pub bytes: u64,
+    /// Between which forms there was a choice.
+    pub choice: Option<Choice>,
 }
 
 /// Why a graph cannot run on a target.
@@ -115,13 +118,13 @@ impl Plan {
             check_elements(node.op.name(), &output)?;
             let aliased = memory.place_output(graph, index);
             let io = Io { inputs: &inputs, output: &output, aliased };
-            let (dispatches, scratch) = match target {
-                PlanTarget::Cpu => (Vec::new(), Vec::new()),
+            let Lowered { dispatches, scratch, choice } = match target {
+                PlanTarget::Cpu => Lowered::default(),
                 PlanTarget::Gpu(target) => {
                     check_buffer(node.op.name(), &output, target)?;
                     let lowered = node.op.lower(&io, target)?;
                     check_bindings(node.op.name(), &lowered.dispatches, target)?;
-                    (lowered.dispatches, lowered.scratch)
+                    lowered
                 }
             };
             let scratch = memory.place_scratch(&scratch);
@@ -133,7 +136,7 @@ impl Plan {
             };
             let flops = node.op.flops(&inputs, &output);
             let (name, shape) = (node.op.name(), output.shape);
-            ops.push(PlannedOp { name, shape, dispatches, scratch, aliased, flops, bytes });
+            ops.push(PlannedOp { name, shape, dispatches, scratch, aliased, flops, bytes, choice });
         }
         let (slots, places) = memory.finish(graph);
         let (weight_bytes, state_bytes) = constants(graph);

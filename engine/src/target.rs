@@ -1,4 +1,5 @@
 //! What a plan is made for: the limits and features of an adapter, as plain data.
+use crate::tuning::Tuning;
 
 /// The properties of an adapter that decide variants and tiling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Target {
     pub subgroups: Option<(u32, u32)>,
     /// Whether the "GPU" is the CPU: barriers and workgroup memory then cost more than they save.
     pub software: bool,
+    /// What was measured on it.
+    pub tuning: Tuning,
 }
 
 impl Target {
@@ -36,6 +39,7 @@ impl Target {
             shader_f16: false,
             subgroups: None,
             software: false,
+            tuning: Tuning::default(),
         }
     }
 

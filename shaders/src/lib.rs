@@ -35,4 +35,14 @@ impl std::hash::Hash for Kernel {
     }
 }
 
+/// A number that changes when any kernel, or any piece that kernels share, changes.
+pub fn fingerprint() -> u64 {
+    let kernels = ALL.iter().map(|kernel| (kernel.name, kernel.body));
+    let texts = kernels.chain(COMMON.iter().copied()).flat_map(|(name, text)| [name, text]);
+    // FNV-1a: the standard library's hash is not the same in every release.
+    texts
+        .flat_map(|text| text.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));

@@ -177,7 +177,7 @@ pub fn run_model(
         }
         ControlFlow::Continue(())
     };
-    let gpu = GpuOptions { runtime_checks: true, guard_bands: true, pipeline_cache: None };
+    let gpu = GpuOptions { runtime_checks: true, guard_bands: true, ..GpuOptions::default() };
     pollster::block_on(async {
         let options = LoadOptions { device, precision, gpu, ..LoadOptions::default() };
         let mut pipeline = VideoPipeline::load(model, options).await?;

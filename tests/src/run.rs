@@ -89,7 +89,7 @@ pub fn main_adapter() -> AdapterSummary {
 /// # Panics
 /// If the adapter gives no device.
 pub fn gpu(index: usize, runtime_checks: bool) -> Executor {
-    let options = GpuOptions { runtime_checks, guard_bands: true, pipeline_cache: None };
+    let options = GpuOptions { runtime_checks, guard_bands: true, ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open(index, options)).unwrap_or_else(|e| panic!("{e}"));
     Executor::Gpu(Box::new(GpuExecutor::new(gpu)))
 }

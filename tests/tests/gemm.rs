@@ -28,7 +28,7 @@ fn forms(own: &Target) -> Vec<Target> {
 }
 
 fn open(adapter: &AdapterSummary, target: &Target, runtime_checks: bool) -> Executor {
-    let options = GpuOptions { runtime_checks, guard_bands: true, pipeline_cache: None };
+    let options = GpuOptions { runtime_checks, guard_bands: true, ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open(adapter.index, options)).unwrap_or_else(|e| panic!("{e}"));
     Executor::Gpu(Box::new(GpuExecutor::new(gpu.with_target(target.clone()))))
 }

@@ -12,7 +12,7 @@ use kinora_tests::{
 };
 
 fn check(adapter: &AdapterSummary, target: &Target, cases: &[Case]) {
-    let options = GpuOptions { runtime_checks: true, guard_bands: true, pipeline_cache: None };
+    let options = GpuOptions { runtime_checks: true, guard_bands: true, ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open(adapter.index, options)).unwrap_or_else(|e| panic!("{e}"));
     let mut executor = Executor::Gpu(Box::new(GpuExecutor::new(gpu.with_target(target.clone()))));
     for case in cases.iter().filter(|case| target.shader_f16 || !case.needs_f16()) {

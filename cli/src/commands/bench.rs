@@ -3,14 +3,16 @@
 use crate::args::{BenchArgs, WeightArg};
 use crate::error::{Failure, Result};
 use crate::output::check_folder;
+use crate::progress::tuning_line;
 use crate::request::{Flags, Shape};
 use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
-use engine::gpu::GpuOptions;
 use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, ModelBench, StageTimes, open_executor};
+use engine::tuner::TuningEvent;
 use engine::workbench::{BenchCase, Peaks, cases, measure};
 use model_loader::config::GenerationConfig;
 use model_loader::{DType, WeightSource};
+use std::ops::ControlFlow;
 
 /// Measures, and prints a table or JSON on the standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -34,9 +36,19 @@ fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
         device: args.device.into(),
         precision: args.precision.into(),
-        gpu: GpuOptions { pipeline_cache: cache::pipelines(), ..GpuOptions::default() },
+        gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     }
+}
+
+/// A line for each graph that has new shapes.
+fn note_tuning(event: TuningEvent<'_>) -> ControlFlow<()> {
+    match event {
+        TuningEvent::Notice(text) => ui::note(text),
+        TuningEvent::Progress { done: 0, total } => ui::note(&tuning_line(total)),
+        TuningEvent::Progress { .. } => {}
+    }
+    ControlFlow::Continue(())
 }
 
 fn failed(error: impl Into<EngineError>) -> Failure {
@@ -58,6 +70,7 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
     for case in cases {
         ui::note(&format!("measuring {}", case.name));
         let graph = case.graph().map_err(failed)?;
+        executor.tune(&graph, &mut note_tuning).await.map_err(failed)?;
         let mut program = executor.compile(graph).await.map_err(failed)?;
         let measured = measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed)?;
         rows.push(Row::of_case(case.name, &measured));
@@ -84,7 +97,7 @@ async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
     let peaks = Peaks::measure(bench.executor()).await.map_err(failed)?;
     let size = format!("{}x{}, {} frames", shape.width, shape.height, shape.frames);
     ui::note(&format!("measuring a step and the decoder for {size}"));
-    let stages = bench.measure(&settings, args.runs as usize).await.map_err(failed)?;
+    let stages = bench.measure(&settings, args.runs as usize, &mut note_tuning).await.map_err(failed)?;
     let device = bench.device_name().to_owned();
     let stages = stages.iter().map(|times| stage(times, &size)).collect();
     Ok(Report { device, peaks, stages })

@@ -1,17 +1,26 @@
 //! `kinora devices`: what can compute here, and what its kernels may use.
 
+mod tuning;
+
 use crate::args::DevicesArgs;
 use crate::error::Result;
 use crate::ui;
 use engine::gpu::{AdapterKind, AdapterSummary, Gpu};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use tuning::Tuned;
 
 /// Lists the devices on the standard output.
 pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     let adapters = pollster::block_on(Gpu::adapters());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    ui::print(&if args.json { as_json(&adapters, threads) } else { as_text(&adapters, threads) })
+    let tables: Option<Vec<Tuned>> = args.tuning.then(|| adapters.iter().map(tuning::load).collect());
+    let text = if args.json {
+        as_json(&adapters, threads, tables.as_deref())
+    } else {
+        as_text(&adapters, threads, tables.as_deref())
+    };
+    ui::print(&text)
 }
 
 fn kind(kind: AdapterKind) -> &'static str {
@@ -23,9 +32,9 @@ fn kind(kind: AdapterKind) -> &'static str {
     }
 }
 
-fn as_text(adapters: &[AdapterSummary], threads: usize) -> String {
+fn as_text(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>) -> String {
     let mut text = String::new();
-    for adapter in adapters {
+    for (index, adapter) in adapters.iter().enumerate() {
         let target = &adapter.target;
         // Writing into a string cannot fail.
         let _ = writeln!(text, "gpu:{}  {}", adapter.index, adapter.name);
@@ -40,6 +49,9 @@ fn as_text(adapters: &[AdapterSummary], threads: usize) -> String {
         );
         let _ = writeln!(text, "       features: {}", features(adapter).join(", "));
         let _ = writeln!(text, "       kernels: {}", variants(adapter).join(", "));
+        if let Some(table) = tables.and_then(|tables| tables.get(index)) {
+            text.push_str(&tuning::as_text(table));
+        }
     }
     let _ = writeln!(text, "cpu    {threads} threads, f32");
     if adapters.is_empty() {
@@ -48,12 +60,13 @@ fn as_text(adapters: &[AdapterSummary], threads: usize) -> String {
     text
 }
 
-fn as_json(adapters: &[AdapterSummary], threads: usize) -> String {
+fn as_json(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>) -> String {
     let gpus: Vec<Value> = adapters
         .iter()
-        .map(|adapter| {
+        .enumerate()
+        .map(|(index, adapter)| {
             let target = &adapter.target;
-            json!({
+            let mut value = json!({
                 "device": format!("gpu:{}", adapter.index),
                 "name": adapter.name,
                 "kind": kind(adapter.kind),
@@ -68,7 +81,11 @@ fn as_json(adapters: &[AdapterSummary], threads: usize) -> String {
                 },
                 "features": features(adapter),
                 "kernels": variants(adapter),
-            })
+            });
+            if let Some(table) = tables.and_then(|tables| tables.get(index)) {
+                value["tuning"] = tuning::as_json(table);
+            }
+            value
         })
         .collect();
     let cpu = json!({ "device": "cpu", "threads": threads });
@@ -132,18 +149,19 @@ mod tests {
 
     #[test]
     fn devices_are_listed_with_what_they_are_called_by() {
-        let text = as_text(&[adapter(AdapterKind::Discrete)], 8);
+        let text = as_text(&[adapter(AdapterKind::Discrete)], 8, None);
         assert!(text.starts_with("gpu:0  A Card\n       discrete GPU, Vulkan, driver 1.2\n"), "{text}");
         assert!(text.contains("134 MB a binding"), "{text}");
         assert!(text.contains("features: none\n"), "{text}");
         assert!(text.ends_with("cpu    8 threads, f32\n"), "{text}");
-        assert!(as_text(&[adapter(AdapterKind::Software)], 8).contains("register tiles"));
-        assert!(as_text(&[], 2).contains("no GPU was found"));
+        assert!(as_text(&[adapter(AdapterKind::Software)], 8, None).contains("register tiles"));
+        assert!(as_text(&[], 2, None).contains("no GPU was found"));
     }
 
     #[test]
     fn json_can_be_parsed() {
-        let value: Value = serde_json::from_str(&as_json(&[adapter(AdapterKind::Integrated)], 8)).unwrap();
+        let value: Value =
+            serde_json::from_str(&as_json(&[adapter(AdapterKind::Integrated)], 8, None)).unwrap();
         assert_eq!(value["gpus"][0]["device"], "gpu:0");
         assert_eq!(value["cpu"]["threads"], 8);
     }

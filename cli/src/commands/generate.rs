@@ -11,7 +11,6 @@ use crate::tensors::Dump;
 use crate::trace::Trace;
 use crate::{cache, interrupt, memory, threads, ui};
 use engine::diffusion::NoiseSource;
-use engine::gpu::GpuOptions;
 use engine::nn::Precision;
 use engine::picture::Fit;
 use engine::pipeline::{EngineError, LoadOptions, Report, VideoPipeline};
@@ -34,7 +33,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let options = LoadOptions {
         device: args.device.into(),
         precision: args.precision.into(),
-        gpu: GpuOptions { pipeline_cache: cache::pipelines(), ..GpuOptions::default() },
+        gpu: cache::gpu_options(args.tuning),
         cancel,
     };
     let loaded = pollster::block_on(VideoPipeline::load(&request.folder, options));

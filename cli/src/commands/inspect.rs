@@ -5,8 +5,10 @@ use crate::encode::metadata::read_settings;
 use crate::error::{Failure, Result};
 use crate::model::{self, DEFAULT_NAME};
 use crate::request::{Flags, Shape};
-use crate::{settings, ui};
+use crate::{cache, settings, ui};
+use engine::gpu::GpuOptions;
 use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
+use engine::tuner::{TuningMode, TuningOptions};
 use model_loader::config::{GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig};
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
 use std::fmt::Write as _;
@@ -51,9 +53,12 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         memory: args.memory,
         ..settings
     };
+    // As it would run: with what was measured, without measuring.
+    let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
         device: args.device.into(),
         precision: args.precision.into(),
+        gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };
     let pipeline = pollster::block_on(VideoPipeline::load(folder, options)).map_err(|e| Failure::from(&e))?;

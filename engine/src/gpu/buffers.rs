@@ -105,7 +105,7 @@ pub(super) fn write(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc, words: 
 }
 
 /// The driver keeps a copy of what is written until it is submitted: large data goes in pieces.
-fn write_in_pieces(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: &[u8]) {
+pub(super) fn write_in_pieces(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: &[u8]) {
     const PIECE: usize = 64 << 20;
     for (index, piece) in bytes.chunks(PIECE).enumerate() {
         let offset = (index * PIECE) as u64;

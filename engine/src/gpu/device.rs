@@ -1,6 +1,6 @@
 //! Adapters, and a device opened on one of them.
 use super::GpuError;
-use crate::target::Target;
+use crate::{target::Target, tuner::TuningOptions, tuning::Tuning};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -49,6 +49,8 @@ pub struct GpuOptions {
     pub guard_bands: bool,
     /// Where compiled pipelines are kept, on backends that can.
     pub pipeline_cache: Option<PathBuf>,
+    /// How kernels are chosen.
+    pub tuning: TuningOptions,
 }
 
 /// An opened device.
@@ -133,6 +135,11 @@ impl Gpu {
     pub fn with_target(mut self, target: Target) -> Self {
         self.summary.target = target;
         self
+    }
+
+    /// Plans with what was measured from now on.
+    pub(super) fn set_tuning(&mut self, tuning: Tuning) {
+        self.summary.target.tuning = tuning;
     }
 
     /// What plans for this device are made for.
@@ -229,6 +236,7 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         subgroups,
         software: kind(&info) == AdapterKind::Software,
+        tuning: Tuning::default(),
     };
     AdapterSummary {
         index,

@@ -6,6 +6,7 @@ use super::{
     pipelines::{PipelineKey, Pipelines},
     readback,
     timestamps::{self, Timestamps},
+    tuning::Tuner,
 };
 use crate::{
     graph::{Graph, Source, State},
@@ -20,8 +21,9 @@ use shaders::Access;
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
 pub struct GpuExecutor {
-    gpu: Gpu,
-    pipelines: Pipelines,
+    pub(super) gpu: Gpu,
+    pub(super) pipelines: Pipelines,
+    pub(super) tuner: Option<Tuner>,
     residents: Residents,
     pacing: Pacing,
     dummy: Option<wgpu::Buffer>,
@@ -55,7 +57,10 @@ impl GpuExecutor {
     pub fn new(gpu: Gpu) -> Self {
         let pacing = Pacing::new(gpu.target().software);
         let (pipelines, residents) = (Pipelines::default(), Residents::default());
-        Self { gpu, pipelines, residents, pacing, dummy: None }
+        let tuner = Tuner::open(&gpu.options.tuning, gpu.summary());
+        let mut executor = Self { gpu, pipelines, tuner, residents, pacing, dummy: None };
+        executor.adopt();
+        executor
     }
 
     /// The device.
@@ -352,11 +357,11 @@ impl GpuProgram {
     }
 }
 
-fn key(dispatch: &Dispatch) -> PipelineKey {
+pub(super) fn key(dispatch: &Dispatch) -> PipelineKey {
     PipelineKey { kernel: dispatch.kernel, variant: dispatch.variant.clone() }
 }
 
-fn range(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
+pub(super) fn range(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
         buffer,
         offset,

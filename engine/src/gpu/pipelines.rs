@@ -45,11 +45,7 @@ impl Pipelines {
         if missing.is_empty() {
             return Ok(());
         }
-        if !self.opened {
-            self.opened = true;
-            self.disk = open_cache(gpu);
-        }
-        let disk = self.disk.as_ref();
+        let disk = self.disk(gpu);
         for (key, pipeline) in compile_all(gpu, disk, missing)? {
             self.made.insert(key, pipeline);
         }
@@ -57,6 +53,26 @@ impl Pipelines {
             save_cache(cache, &path);
         }
         Ok(())
+    }
+
+    /// Compiles on all cores what may fail, and keeps none of it.
+    pub(super) fn try_each(&mut self, gpu: &Gpu, keys: Vec<PipelineKey>) -> Vec<Result<Pipeline, GpuError>> {
+        let disk = self.disk(gpu);
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            use rayon::prelude::*;
+            keys.into_par_iter().map(|key| pollster::block_on(compile(gpu, disk, &key))).collect()
+        }
+        #[cfg(target_arch = "wasm32")]
+        keys.into_iter().map(|key| make(gpu, disk, &key)).collect()
+    }
+
+    fn disk(&mut self, gpu: &Gpu) -> Option<&wgpu::PipelineCache> {
+        if !self.opened {
+            self.opened = true;
+            self.disk = open_cache(gpu);
+        }
+        self.disk.as_ref()
     }
 }
 

@@ -1,4 +1,5 @@
 //! Softmax attention over rows of tokens: self- and cross-attention, with an optional relative bias.
+mod forms;
 mod lower;
 
 use crate::{

@@ -1,10 +1,14 @@
 //! What the ops on the matrix product core share: which variant a target gets, and how a launch is cut.
+mod forms;
+
 use crate::{
     cpu::math,
     op::{Binding, elem, weight_format},
     target::Target,
     tensor::{DType, TensorDesc},
+    tuning::{Choice, size_class},
 };
+use forms::Form;
 use shaders::{Elem, Variant};
 use std::ops::Range;
 
@@ -59,6 +63,8 @@ pub(super) struct Product<'a> {
 pub(super) struct Tiled {
     /// The part of the variant that all ops on the core share.
     pub(super) variant: Variant,
+    /// What it was chosen from.
+    pub(super) choice: Choice,
     rows: usize,
     cols: usize,
 }
@@ -66,9 +72,6 @@ pub(super) struct Tiled {
 /// Floating-point operations of one launch, at most: some 100 ms on a slow device, so that displays and watchdogs stay calm.
 const LAUNCH_FLOPS: u64 = 50_000_000_000;
 const SOFTWARE_LAUNCH_FLOPS: u64 = 4_000_000_000;
-
-/// Invocations of a workgroup in software Vulkan without subgroups.
-const LONE_LANES: usize = 8;
 
 impl Product<'_> {
     /// Whether operands are read four elements at a time.
@@ -86,59 +89,34 @@ impl Product<'_> {
         self.weight.elements() / self.cols().max(1)
     }
 
-    /// Chooses the core, its tile and how it reads its operands.
-    pub(super) fn tiled(&self, target: &Target) -> Tiled {
+    /// The core and its tile for an op's kernel, as measured or else as likely best, and how it reads its operands.
+    pub(super) fn tiled(&self, op: &'static str, target: &Target) -> Tiled {
         let quads = self.reads_quads();
         let weights = match (quads, self.weight.dtype) {
             (false, _) => "weight_scalar",
             (true, DType::F16 | DType::Bf16) => "weight_quads_16",
             (true, DType::F32 | DType::U32) => "weight_quads_32",
         };
-        let tiled = if target.software { self.register(target) } else { self.shared() };
-        let variant = tiled
-            .variant
+        let (key, forms) = (self.key(op), self.forms(target));
+        let (form, choice) = match target.tuning.pick(key, &forms) {
+            Some(picked) => picked,
+            None => (Form::Shared { rows: 4, cols: 4 }, Choice { key: String::new(), forms: Vec::new() }),
+        };
+        let variant = form
+            .variant()
             .alias("X", elem(self.x))
             .constant("W_FORMAT", weight_format(self.weight.dtype))
             .import("X_READ", if quads { "x_quads" } else { "x_scalar" })
             .import("W_READ", weights);
-        Tiled { variant, ..tiled }
+        let [rows, cols] = form.tile();
+        Tiled { variant, choice, rows, cols }
     }
 
-    /// Without workgroup memory; `LANES` invocations share their rows.
-    fn register(&self, target: &Target) -> Tiled {
-        let lanes = match target.subgroups {
-            Some((least, most)) if least == most && matches!(least, 2 | 4 | 8 | 16 | 32) => least,
-            _ => 1,
-        };
-        let spread = if lanes == 1 { "spread_none" } else { "spread_subgroup" };
-        let invocations = if lanes == 1 { LONE_LANES } else { lanes as usize };
-        let tile_m: u32 = match lanes {
-            1 => 4,
-            2..=8 if self.rows <= 8 => 8,
-            _ => 32,
-        };
-        let tile_n: u32 = if self.cols() <= invocations { 1 } else { 4 };
-        let variant = Variant::new()
-            .constant("TILE_M", tile_m)
-            .constant("TILE_N", tile_n)
-            .constant("LANES", lanes)
-            .constant("BAND", 8)
-            .overriding("WG_X", crate::target::clamp_u32(invocations))
-            .import("GEMM", "gemm_register")
-            .import("SPREAD", spread);
-        Tiled { variant, rows: tile_m as usize, cols: tile_n as usize * invocations }
-    }
-
-    /// Through workgroup memory; the taller tile where there is work enough for all of a GPU.
-    fn shared(&self) -> Tiled {
-        let tall = self.rows.div_ceil(128) * self.cols().div_ceil(64) >= 128;
-        let (tile_m, tile_n): (u32, u32) = if tall { (8, 4) } else { (4, 4) };
-        let variant = Variant::new()
-            .constant("TILE_M", tile_m)
-            .constant("TILE_N", tile_n)
-            .constant("BAND", 8)
-            .import("GEMM", "gemm_shared");
-        Tiled { variant, rows: 16 * tile_m as usize, cols: 16 * tile_n as usize }
+    /// What one measurement holds for.
+    fn key(&self, op: &'static str) -> String {
+        let [rows, cols, k] = [self.rows, self.cols(), self.k()].map(size_class);
+        let reads = if self.reads_quads() { "" } else { ", unaligned" };
+        format!("{op} {rows}x{cols}x{k}, {} by {}{reads}", self.x.dtype, self.weight.dtype)
     }
 
     /// Cuts the rows so that `row_bytes` fit a binding and no launch takes long.
@@ -204,7 +182,7 @@ mod tests {
         let weight = TensorDesc::new(&[64, 64], DType::F32);
         let lanes = |subgroups| {
             let target = Target { software: true, subgroups, ..Target::webgpu_defaults() };
-            product(&x, &weight).tiled(&target).variant.consts["LANES"]
+            product(&x, &weight).tiled("matmul", &target).variant.consts["LANES"]
         };
         assert_eq!((lanes(Some((8, 8))), lanes(Some((4, 8))), lanes(None)), (8, 1, 1));
     }
@@ -212,7 +190,7 @@ mod tests {
     #[test]
     fn odd_rows_are_read_element_by_element() {
         let (x, weight) = (TensorDesc::new(&[4, 7], DType::F32), TensorDesc::new(&[4, 7], DType::Bf16));
-        let variant = product(&x, &weight).tiled(&Target::webgpu_defaults()).variant;
+        let variant = product(&x, &weight).tiled("matmul", &Target::webgpu_defaults()).variant;
         assert_eq!((variant.imports["X_READ"], variant.imports["W_READ"]), ("x_scalar", "weight_scalar"));
     }
 }

@@ -209,7 +209,7 @@ impl Op for Matmul {
             segment_length: k,
             x_aligned: k.is_multiple_of(4),
         };
-        let tiled = product.tiled(target);
+        let tiled = product.tiled(NAME, target);
         let in_place = self.residual.is_some() && io.aliased == self.residual;
         let variant = plain_epilogue(tiled.variant.clone())
             .alias("Out", elem(io.output))
@@ -255,7 +255,7 @@ impl Op for Matmul {
                 });
             }
         }
-        Ok(dispatches.into())
+        Ok(Lowered { dispatches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {
@@ -315,7 +315,7 @@ mod tests {
     fn params_match_the_kernel() {
         let desc = TensorDesc::new(&[64, 64], DType::F32);
         let product = Product { x: &desc, rows: 64, weight: &desc, segment_length: 64, x_aligned: true };
-        let variant = plain_epilogue(product.tiled(&Target::webgpu_defaults()).variant)
+        let variant = plain_epilogue(product.tiled(NAME, &Target::webgpu_defaults()).variant)
             .alias("Out", elem(&desc))
             .alias("Mul", elem(&desc))
             .alias("Res", elem(&desc))

@@ -97,7 +97,7 @@ impl Op for MatmulUnpatchify {
         let (k, n) = (x.cols(), weight.shape[0]);
         let product =
             Product { x, rows: x.rows(), weight, segment_length: k, x_aligned: k.is_multiple_of(4) };
-        let tiled = product.tiled(target);
+        let tiled = product.tiled(NAME, target);
         let variant = plain_epilogue(tiled.variant.clone())
             .alias("Out", Elem::F32)
             .alias("Mul", Elem::F32)
@@ -135,7 +135,7 @@ impl Op for MatmulUnpatchify {
                 });
             }
         }
-        Ok(dispatches.into())
+        Ok(Lowered { dispatches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -121,7 +121,7 @@ impl Op for UpdateConvCache {
         }
         let (from, to) = ((Operand::Input(1), moves.taken.start, x), (Operand::Output, kept, state));
         dispatches.extend(Copy { from, to, count: moves.taken.len(), quads }.dispatches(target));
-        Ok(Lowered { dispatches, scratch })
+        Ok(Lowered { dispatches, scratch, choice: None })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -17,6 +17,7 @@ use crate::{
     nn::{ConvMemory, Precision},
     run::RunInput,
     tensor::{DType, TensorDesc},
+    tuner::TuningObserver,
     workbench::{Measured, measure},
 };
 use model_loader::{ModelFolder, WeightSource};
@@ -79,17 +80,18 @@ impl ModelBench {
         &mut self,
         settings: &GenerationSettings,
         runs: usize,
+        observer: &mut TuningObserver<'_>,
     ) -> Result<Vec<StageTimes>, EngineError> {
         let video = LatentVideo::new(settings, self.model.latent_sizes())?;
         let shape = [&[1][..], &video.shape].concat();
         let latents = State::new("latents", TensorDesc::new(&shape, DType::F32));
         let noise = settings.noise.tensor(settings.seed, &video.shape);
         self.executor.write_state(&latents, &noise).await?;
-        let step = self.measure_step(settings, &video, &latents, runs).await?;
+        let step = self.measure_step(settings, &video, &latents, runs, observer).await?;
         // A step with random weights leaves random numbers, which may not be finite.
         self.executor.write_state(&latents, &noise).await?;
         let mut stages = vec![step];
-        self.measure_decoder(&video, &latents, runs, &mut stages).await?;
+        self.measure_decoder(&video, &latents, runs, &mut stages, observer).await?;
         self.executor.drop_state(&latents);
         Ok(stages)
     }
@@ -100,6 +102,7 @@ impl ModelBench {
         video: &LatentVideo,
         latents: &State,
         runs: usize,
+        observer: &mut TuningObserver<'_>,
     ) -> Result<StageTimes, EngineError> {
         let guidance = GuidanceSettings::new(settings.guidance_scale)?;
         let transformer = self.model.load_transformer()?;
@@ -122,7 +125,7 @@ impl ModelBench {
         let coefficients = [guidance.scale(), 1.0, -1e-3];
         let timestep = [500.0];
         let inputs = [RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
-        let step = self.measure_graph(graph, &inputs, runs).await?;
+        let step = self.measure_graph(graph, &inputs, runs, observer).await?;
         for state in prompts.contexts.iter().flat_map(|context| context.states()).chain(&condition) {
             self.executor.drop_state(state);
         }
@@ -137,6 +140,7 @@ impl ModelBench {
         latents: &State,
         runs: usize,
         stages: &mut Vec<StageTimes>,
+        observer: &mut TuningObserver<'_>,
     ) -> Result<(), EngineError> {
         let decoder = self.model.load_decoder()?;
         let [_, _, height, width] = video.shape;
@@ -145,7 +149,7 @@ impl ModelBench {
         for (chunk, count) in kinds(&chunks) {
             let graph = decoder.graph(latents, chunk, &memory, DecoderOutput::Frames, false)?;
             let frame = [0];
-            let times = self.measure_graph(graph, &[RunInput::u32("frame", &frame)], runs).await?;
+            let times = self.measure_graph(graph, &[RunInput::u32("frame", &frame)], runs, observer).await?;
             let stage = if chunk.first { "decode the first frames" } else { "decode a chunk" };
             stages.push(StageTimes { stage, runs: count, ..times });
         }
@@ -160,7 +164,9 @@ impl ModelBench {
         graph: Graph,
         inputs: &[RunInput<'_>],
         runs: usize,
+        observer: &mut TuningObserver<'_>,
     ) -> Result<StageTimes, EngineError> {
+        self.executor.tune(&graph, observer).await?;
         let mut program = self.executor.compile(graph).await?;
         let measured = measure(&mut self.executor, &mut program, inputs, runs).await?;
         let plan = program.plan();

@@ -14,6 +14,7 @@ use crate::{
     run::{Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc},
+    tuner::TuningEvent,
 };
 use model_loader::{
     Checkpoint, ModelFolder, Tokenizer, WeightSource,
@@ -159,6 +160,13 @@ impl VideoPipeline {
                 return Err(EngineError::Memory { stage, needed, budget });
             }
         }
+        let mut observer = |event: TuningEvent<'_>| {
+            run.observer.event(match event {
+                TuningEvent::Notice(text) => Event::Notice(text),
+                TuningEvent::Progress { done, total } => Event::Tuning { done, total },
+            })
+        };
+        self.executor.tune(&graph, &mut observer).await?;
         let program = self.executor.compile(graph).await?;
         let plan = program.plan();
         run.planned.include(plan.weight_bytes, plan.working_bytes());

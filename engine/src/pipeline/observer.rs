@@ -15,6 +15,13 @@ pub enum Event<'a> {
     },
     /// Something the user should know.
     Notice(&'a str),
+    /// Kernels are being tried for shapes that this device has not run before.
+    Tuning {
+        /// Shapes done.
+        done: usize,
+        /// Shapes in all.
+        total: usize,
+    },
     /// The prompt has been encoded.
     Encoded,
     /// Denoising steps done; 0 before the first.

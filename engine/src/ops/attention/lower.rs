@@ -1,10 +1,11 @@
 //! The launches of an attention: which variant, and how rows and keys are cut to fit bindings and time.
-use super::{Attention, INPUTS, NAME, QUAD};
+use super::{Attention, INPUTS, QUAD, forms::choose};
 use crate::{
     op::{Binding, Dispatch, Io, Lowered, Operand, elem},
     params,
     plan::PlanError,
     target::{Target, clamp_u32},
+    tuning::Choice,
 };
 use shaders::Variant;
 use std::ops::Range;
@@ -38,12 +39,6 @@ const WORK_OF_A_SOFTWARE_LAUNCH: u64 = 1 << 32;
 /// Rows are cut at multiples of this.
 const ROWS_STEP: usize = 128;
 
-/// Queries of one invocation of `attention_register`.
-const QUERIES: u32 = 4;
-
-/// Vec4s of the query and key tiles' rows in `attention_shared`, with padding.
-const PITCH: usize = 5;
-
 /// A specialisation, and the queries that one workgroup takes.
 struct Shape {
     variant: Variant,
@@ -58,10 +53,10 @@ struct Part {
 }
 
 pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
-    let shape = shape(op, io, target)?;
+    let (shape, choice) = shape(op, io, target)?;
     let (queries, keys) = op.frame_rows(io.inputs);
     let fitting = Fitting::new(op, io, target);
-    let mut lowered = Lowered::default();
+    let mut lowered = Lowered { choice: Some(choice), ..Lowered::default() };
     for frames in pieces(op.frames, fitting.frames(op.frames, queries, keys, target)) {
         let key_pieces = pieces(keys, fitting.keys.max(1));
         let most = match key_pieces.len() {
@@ -83,44 +78,17 @@ pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowe
     Ok(lowered)
 }
 
-fn shape(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Shape, PlanError> {
-    let quads = op.head_dim / QUAD;
+/// The specialisation, the queries that one workgroup takes, and what it was chosen from.
+fn shape(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Shape, Choice), PlanError> {
+    let (form, choice) = choose(op, io, target)?;
     let variant = Variant::new()
         .alias("Q", elem(&io.inputs[0]))
         .alias("K", elem(&io.inputs[1]))
         .alias("V", elem(&io.inputs[2]))
         .alias("Out", elem(io.output))
-        .constant("DH4", clamp_u32(quads))
+        .constant("DH4", clamp_u32(op.head_dim / QUAD))
         .constant("HAS_BIAS", u32::from(op.bias));
-    if target.software
-        && let Some((lanes, largest)) = target.subgroups
-        && lanes == largest
-        && (4..=16).contains(&lanes)
-    {
-        let variant = variant
-            .import("ATTENTION", "attention_register")
-            .constant("LANES", lanes)
-            .constant("QUERIES", QUERIES);
-        return Ok(Shape { variant, block: (lanes * QUERIES) as usize });
-    }
-    // Wide heads get more columns of invocations, so that an invocation's outputs stay in registers.
-    let (rows, cols, keys): (usize, usize, usize) = if op.head_dim <= 128 { (16, 8, 4) } else { (8, 16, 2) };
-    let scores = keys * cols * rows;
-    let query_key_tile = (QUAD * rows + keys * cols) * PITCH;
-    // Workgroup memory holds scores and one tile, which is of queries and keys or of values.
-    let most = (target.max_workgroup_bytes as usize).min(16 << 10) / 16 - scores;
-    let budget = if query_key_tile >= 4 * quads { query_key_tile } else { most };
-    let values = [16, 8, 4, 2, 1].into_iter().find(|v| v * quads <= budget).ok_or_else(|| {
-        let what = format!("heads of {} exceed the workgroup memory (at most {})", op.head_dim, QUAD * most);
-        PlanError::Unsupported { op: NAME, what }
-    })?;
-    let variant = variant
-        .import("ATTENTION", "attention_shared")
-        .constant("ROWS", clamp_u32(rows))
-        .constant("COLS", clamp_u32(cols))
-        .constant("KEYS", clamp_u32(keys))
-        .constant("V_ROWS", clamp_u32(values));
-    Ok(Shape { variant, block: QUAD * rows })
+    Ok((Shape { variant: form.variant(variant), block: form.block() }, choice))
 }
 
 /// How many rows of one frame fit.

@@ -1,6 +1,6 @@
 //! A convolution as launches: usually one; more where its frames exceed what a binding may hold.
 use super::{
-    CausalConv3d, OutputFrames,
+    CausalConv3d, NAME, OutputFrames,
     extents::{Extents, Window},
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Lowering<'_> {
             segment_length: e.channels,
             x_aligned: e.channels.is_multiple_of(4),
         };
-        let tiled = product.tiled(self.target);
+        let tiled = product.tiled(NAME, self.target);
         let widest = self.op.residual.map_or(0, |i| self.io.inputs[i].dtype.size());
         let row_bytes = e.n * widest.max(self.io.output.dtype.size());
         let all_taps = 0..e.kernel[0];
@@ -86,7 +86,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        Lowered { dispatches, scratch }
+        Lowered { dispatches, scratch, choice: Some(tiled.choice) }
     }
 
     /// Frame pairs are stored two frames apart, so that rows of several frames are stored far apart: those that do not fit are
@@ -259,7 +259,7 @@ mod tests {
     fn params_match_the_kernel() {
         let desc = TensorDesc::new(&[64, 64], DType::F32);
         let product = Product { x: &desc, rows: 64, weight: &desc, segment_length: 64, x_aligned: true };
-        let variant = product.tiled(&Target::webgpu_defaults()).variant;
+        let variant = product.tiled(NAME, &Target::webgpu_defaults()).variant;
         let variant =
             ["HAS_BIAS", "HAS_PARTIAL", "ACTIVATION", "RESIDUAL", "CACHE", "UPSAMPLE", "FIRST_ONCE"]
                 .into_iter()

@@ -118,7 +118,7 @@ impl<'a> Lowering<'a> {
         for tile in tiles.into_iter().flat_map(|tile| self.by_modulation(tile)) {
             dispatches.push(self.normalise(&tile, parts));
         }
-        Lowered { dispatches, scratch: vec![scratch] }
+        Lowered { dispatches, scratch: vec![scratch], choice: None }
     }
 
     /// Chunks of a segment in each launch.

@@ -1,0 +1,252 @@
+//! One launch run in several forms on random operands, compared and timed.
+use super::{
+    Gpu, GpuError, buffers,
+    executor::{key, range},
+    pipelines::{Pipeline, Pipelines},
+    readback,
+    timestamps::Timestamps,
+};
+use crate::{
+    op::{Dispatch, Io, Operand},
+    stopwatch::Stopwatch,
+    tensor::{DType, TensorDesc},
+    tuner::Trials,
+};
+use shaders::Access;
+use std::time::Duration;
+
+/// The first launch of an op in all its forms.
+pub(super) struct LaunchTrials<'a> {
+    gpu: &'a Gpu,
+    operands: Vec<Trial>,
+    forms: Vec<Result<Form, Option<GpuError>>>,
+    timestamps: Option<Timestamps>,
+    reference: Vec<Vec<f32>>,
+    tolerance: f64,
+}
+
+/// An operand's own copy.
+struct Trial {
+    operand: Operand,
+    desc: TensorDesc,
+    buffer: wgpu::Buffer,
+    written: bool,
+}
+
+struct Form {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+/// More than this is not allocated for trials.
+const MOST_BYTES: u64 = 768 << 20;
+
+/// Random numbers made; larger operands repeat them. A prime, so that no two rows are the same.
+const PERIOD: usize = 65_521;
+
+/// Length of one timed submission, and how many there are.
+const SUBMISSION: Duration = Duration::from_millis(2);
+const SUBMISSIONS: usize = 3;
+const MOST_REPEATS: usize = 256;
+
+impl<'a> LaunchTrials<'a> {
+    /// Compiles the forms and makes operands; `None` if those are too large to have twice.
+    pub(super) async fn new(
+        gpu: &'a Gpu,
+        pipelines: &mut Pipelines,
+        io: &Io<'_>,
+        dispatches: &[Dispatch],
+    ) -> Result<Option<Self>, GpuError> {
+        let Some(first) = dispatches.first() else { return Ok(None) };
+        let made = pipelines.try_each(gpu, dispatches.iter().map(key).collect());
+        let Some(Ok(own)) = made.first() else { return Ok(None) };
+        let accesses = own.accesses.clone();
+        let mut operands: Vec<Trial> = Vec::new();
+        let (mut bytes, mut tolerance) = (0, 1e-4);
+        for (binding, access) in first.bindings.iter().zip(accesses.iter().skip(1)) {
+            let written = *access == Access::ReadWrite;
+            if let Some(known) = operands.iter_mut().find(|known| known.operand == binding.operand) {
+                known.written |= written;
+                continue;
+            }
+            let same = first.bindings.iter().filter(|other| other.operand == binding.operand);
+            let size = same.map(|other| other.offset + other.size).max().unwrap_or(0).next_multiple_of(4);
+            bytes += size;
+            if bytes > MOST_BYTES {
+                return Ok(None);
+            }
+            let dtype = match binding.operand {
+                Operand::Input(index) => io.inputs[index].dtype,
+                Operand::Output => io.output.dtype,
+                Operand::Scratch(_) | Operand::Unused => DType::F32,
+            };
+            if dtype == DType::F16 {
+                tolerance = 1e-2;
+            }
+            let elements = usize::try_from(size).unwrap_or(usize::MAX) / dtype.size();
+            let desc = TensorDesc::new(&[elements], dtype);
+            let buffer = buffers::storage(gpu, "operand of a trial", size).await?;
+            buffers::write_in_pieces(gpu, &buffer, &random(&desc));
+            operands.push(Trial { operand: binding.operand, desc, buffer, written });
+        }
+        let timestamps = Timestamps::new(gpu).await?;
+        let mut trials =
+            Self { gpu, operands, forms: Vec::new(), timestamps, reference: Vec::new(), tolerance };
+        for (dispatch, made) in dispatches.iter().zip(made) {
+            let form = match made {
+                Ok(pipeline) if pipeline.accesses == accesses => trials.form(dispatch, &pipeline).await,
+                Ok(_) => Err(GpuError::Validation("it binds other operands".to_owned())),
+                Err(error) => Err(error),
+            };
+            trials.forms.push(form.map_err(Some));
+        }
+        Ok(Some(trials))
+    }
+
+    async fn form(&self, dispatch: &Dispatch, pipeline: &Pipeline) -> Result<Form, GpuError> {
+        let what = format!("a trial of `{}`", dispatch.kernel.name);
+        let device = &self.gpu.device;
+        let size = dispatch.params.len().next_multiple_of(16) as u64;
+        let params = self.gpu.scoped(&what, size, || {
+            let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+            let label = Some("parameters");
+            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+                label,
+                size,
+                usage,
+                mapped_at_creation: false,
+            });
+            self.gpu.queue.write_buffer(&buffer, 0, &dispatch.params);
+            buffer
+        });
+        let params = params.await?;
+        let mut entries = vec![wgpu::BindGroupEntry {
+            binding: 0,
+            resource: range(&params, 0, dispatch.params.len() as u64),
+        }];
+        for (position, binding) in dispatch.bindings.iter().enumerate() {
+            let found = self.operands.iter().find(|trial| trial.operand == binding.operand);
+            let fits = |trial: &&Trial| binding.offset + binding.size <= trial.buffer.size();
+            let Some(trial) = found.filter(fits) else {
+                return Err(GpuError::Validation("it binds other ranges".to_owned()));
+            };
+            let resource = range(&trial.buffer, binding.offset, binding.size.next_multiple_of(4));
+            let binding = crate::target::clamp_u32(position + 1);
+            entries.push(wgpu::BindGroupEntry { binding, resource });
+        }
+        let layout = &pipeline.layout;
+        let descriptor = wgpu::BindGroupDescriptor { label: Some("trial"), layout, entries: &entries };
+        let bind_group = self.gpu.scoped(&what, 0, || device.create_bind_group(&descriptor)).await?;
+        Ok(Form { pipeline: pipeline.pipeline.clone(), bind_group, grid: dispatch.grid })
+    }
+
+    /// Runs a form so many times in one submission; the time of one.
+    async fn submit(&self, form: usize, repeats: usize) -> Result<Duration, GpuError> {
+        let Ok(form) = &self.forms[form] else {
+            return Err(GpuError::Validation("it was not compiled".to_owned()));
+        };
+        let clock = Stopwatch::start();
+        let submission = self.gpu.scoped("a trial", 0, || {
+            let mut encoder =
+                self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let writes = self.timestamps.as_ref().map(|timestamps| timestamps.writes(0));
+            form.encode(&mut encoder, repeats, writes);
+            if let Some(timestamps) = &self.timestamps {
+                timestamps.resolve(&mut encoder, 1);
+            }
+            self.gpu.queue.submit([encoder.finish()])
+        });
+        self.gpu.wait(submission.await?).await?;
+        let mut time = clock.elapsed();
+        if let Some(timestamps) = &self.timestamps
+            && let Some(measured) = timestamps.read(self.gpu, 1).await?.first()
+            && !measured.is_zero()
+        {
+            time = *measured;
+        }
+        Ok(time.div_f64(repeats as f64))
+    }
+}
+
+impl Form {
+    fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        repeats: usize,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("trial"), timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        for _ in 0..repeats {
+            pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+        }
+    }
+}
+
+impl Trials for LaunchTrials<'_> {
+    async fn difference(&mut self, form: usize) -> Result<f64, GpuError> {
+        if let Err(error) = &mut self.forms[form] {
+            let again = || GpuError::Validation("it was not compiled".to_owned());
+            return Err(error.take().unwrap_or_else(again));
+        }
+        for trial in self.operands.iter().filter(|trial| trial.written) {
+            buffers::write_in_pieces(self.gpu, &trial.buffer, &random(&trial.desc));
+        }
+        self.submit(form, 1).await?;
+        let mut results = Vec::new();
+        for trial in self.operands.iter().filter(|trial| trial.written) {
+            results.push(readback::read(self.gpu, &trial.buffer, &trial.desc).await?);
+        }
+        if form == 0 {
+            if results.iter().flatten().any(|value| !value.is_finite()) {
+                return Err(GpuError::Validation("nothing to compare with".to_owned()));
+            }
+            self.reference = results;
+            return Ok(0.0);
+        }
+        let both = results.iter().flatten().zip(self.reference.iter().flatten());
+        let (mut error, mut norm) = (0.0, 0.0);
+        for (got, want) in both {
+            let (got, want) = (f64::from(*got), f64::from(*want));
+            error += (got - want) * (got - want);
+            norm += want * want;
+        }
+        Ok((error / norm).sqrt())
+    }
+
+    async fn time(&mut self, form: usize) -> Result<Duration, GpuError> {
+        let once = self.submit(form, 1).await?.max(Duration::from_nanos(100));
+        let wanted = SUBMISSION.as_nanos() / once.as_nanos().max(1);
+        let repeats = usize::try_from(wanted).unwrap_or(MOST_REPEATS).clamp(1, MOST_REPEATS);
+        let mut best = once;
+        for _ in 0..SUBMISSIONS {
+            best = best.min(self.submit(form, repeats).await?);
+        }
+        Ok(best)
+    }
+
+    fn tolerance(&self) -> f64 {
+        self.tolerance
+    }
+}
+
+/// Numbers in -1..1, the same at each call.
+fn random(desc: &TensorDesc) -> Vec<u8> {
+    let mut state = 0x2545_F491_u32;
+    let values = (0..PERIOD).map(|_| {
+        state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        f32::from_bits(0x3F80_0000 | (state >> 9)).mul_add(2.0, -3.0)
+    });
+    let block: Vec<u8> = match desc.dtype {
+        DType::F16 => values.flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect(),
+        DType::Bf16 => values.flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect(),
+        DType::F32 | DType::U32 => values.flat_map(f32::to_le_bytes).collect(),
+    };
+    let size = usize::try_from(desc.bytes()).unwrap_or(0);
+    let mut bytes = block.repeat(size.div_ceil(block.len()).max(1));
+    bytes.truncate(size);
+    bytes
+}
