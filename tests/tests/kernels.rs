@@ -1,4 +1,4 @@
-//! Every kernel is reached by a case, and every variant that any target gets is valid everywhere.
+//! Every kernel is reached by a case, and every variant that any target gets, by heuristic or by tuning, is valid everywhere.
 use engine::{
     plan::{Plan, PlanTarget},
     target::Target,
@@ -27,7 +27,9 @@ fn targets() -> Vec<Target> {
     vec![browser, desktop, software]
 }
 
-fn variants() -> BTreeSet<(&'static str, Variant)> {
+/// The variants of the heuristics on every target, and what the tuner may choose instead: on every target, or on those alone that have
+/// no more than WebGPU's defaults.
+fn variants(tuned_everywhere: bool) -> BTreeSet<(&'static str, Variant)> {
     let mut found = BTreeSet::new();
     for case in ops::all() {
         let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
@@ -35,14 +37,30 @@ fn variants() -> BTreeSet<(&'static str, Variant)> {
             if case.needs_f16() && !target.shader_f16 {
                 continue;
             }
-            let plan =
-                Plan::new(&graph, &PlanTarget::Gpu(target)).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-            for dispatch in plan.ops.iter().flat_map(|op| &op.dispatches) {
-                found.insert((dispatch.kernel.name, dispatch.variant.clone()));
+            let plan = |target: &Target| {
+                Plan::new(&graph, &PlanTarget::Gpu(target.clone()))
+                    .unwrap_or_else(|e| panic!("{}: {e}", case.name))
+            };
+            let heuristic = plan(&target);
+            note(&mut found, &heuristic);
+            if !tuned_everywhere && target.max_workgroup_bytes > Target::webgpu_defaults().max_workgroup_bytes
+            {
+                continue;
+            }
+            for choice in heuristic.ops.iter().filter_map(|op| op.choice.as_ref()) {
+                for form in &choice.forms {
+                    let tuning = target.tuning.with(&choice.key, form);
+                    note(&mut found, &plan(&Target { tuning, ..target.clone() }));
+                }
             }
         }
     }
     found
+}
+
+fn note(found: &mut BTreeSet<(&'static str, Variant)>, plan: &Plan) {
+    let dispatches = plan.ops.iter().flat_map(|op| &op.dispatches);
+    found.extend(dispatches.map(|dispatch| (dispatch.kernel.name, dispatch.variant.clone())));
 }
 
 fn kernel(name: &str) -> &'static Kernel {
@@ -51,7 +69,7 @@ fn kernel(name: &str) -> &'static Kernel {
 
 #[test]
 fn every_kernel_is_reached_by_a_case() {
-    let reached: BTreeSet<&str> = variants().into_iter().map(|(name, _)| name).collect();
+    let reached: BTreeSet<&str> = variants(true).into_iter().map(|(name, _)| name).collect();
     let all: BTreeSet<&str> = shaders::ALL.iter().map(|k| k.name).collect();
     assert_eq!(reached, all);
 }
@@ -59,7 +77,7 @@ fn every_kernel_is_reached_by_a_case() {
 #[test]
 fn every_variant_keeps_to_the_webgpu_defaults() {
     let mut worst: BTreeMap<&str, u32> = BTreeMap::new();
-    for (name, variant) in variants() {
+    for (name, variant) in variants(false) {
         let budget = lint(kernel(name), &variant).unwrap_or_else(|e| panic!("{e}"));
         let bytes = worst.entry(name).or_default();
         *bytes = (*bytes).max(budget.workgroup_bytes);
@@ -69,7 +87,7 @@ fn every_variant_keeps_to_the_webgpu_defaults() {
 
 #[test]
 fn every_variant_translates_to_spirv_msl_and_hlsl() {
-    let variants = variants();
+    let variants = variants(true);
     assert!(!variants.is_empty());
     for (name, variant) in variants {
         let label = format!("{name} [{}]", variant.label());
