@@ -120,7 +120,8 @@ impl Weight {
         match &self.0.source {
             Source::Stored(bytes) => Cow::Borrowed(bytes),
             Source::Stacked(parts) => {
-                Cow::Owned(parts.iter().flat_map(|p| p.bytes.iter().copied()).collect())
+                let parts: Vec<&[u8]> = parts.iter().map(|part| &*part.bytes).collect();
+                Cow::Owned(parts.concat())
             }
             Source::StackedWide(parts) => {
                 let values: Vec<f32> = parts.iter().flat_map(HostTensor::to_f32).collect();

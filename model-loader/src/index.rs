@@ -10,9 +10,19 @@ use crate::{LoadError, ModelFolder, Result};
 
 const FILE: &str = "model_index.json";
 
+/// Models that are built alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Wan 2.1.
+    Wan,
+    /// CogVideoX 1.0 and 1.5.
+    CogVideoX,
+}
+
 /// One pipeline that can be run: its class, and for each component the classes that can stand there.
 struct Pipeline {
     class: &'static str,
+    family: Family,
     required: &'static [Required],
     /// Components that some models have and that we cannot run: they must be absent.
     absent: &'static [(&'static str, &'static str)],
@@ -36,6 +46,7 @@ const COGVIDEOX: &[Required] = &[
 const PIPELINES: &[Pipeline] = &[
     Pipeline {
         class: "WanPipeline",
+        family: Family::Wan,
         required: &[
             ("scheduler", &["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"]),
             ("text_encoder", &["UMT5EncoderModel"]),
@@ -45,8 +56,13 @@ const PIPELINES: &[Pipeline] = &[
         ],
         absent: &[("transformer_2", "none; models of two experts are not supported")],
     },
-    Pipeline { class: "CogVideoXPipeline", required: COGVIDEOX, absent: &[] },
-    Pipeline { class: "CogVideoXImageToVideoPipeline", required: COGVIDEOX, absent: &[] },
+    Pipeline { class: "CogVideoXPipeline", family: Family::CogVideoX, required: COGVIDEOX, absent: &[] },
+    Pipeline {
+        class: "CogVideoXImageToVideoPipeline",
+        family: Family::CogVideoX,
+        required: COGVIDEOX,
+        absent: &[],
+    },
 ];
 
 /// Which library and class a component is made of.
@@ -69,6 +85,8 @@ impl fmt::Display for ComponentClass {
 pub struct ModelIndex {
     /// The class of the pipeline, such as `WanPipeline`.
     pub pipeline: String,
+    /// The family that the pipeline belongs to.
+    pub family: Family,
     /// The components that are there, by name.
     pub components: BTreeMap<String, ComponentClass>,
     /// Where the second of two experts takes over. Always `None`: such models are refused.
@@ -120,7 +138,7 @@ impl ModelIndex {
             }
         }
         fields.finish(&[])?;
-        Ok(Self { pipeline: class, components, boundary_ratio, expand_timesteps })
+        Ok(Self { pipeline: class, family: pipeline.family, components, boundary_ratio, expand_timesteps })
     }
 }
 

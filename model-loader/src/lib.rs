@@ -32,7 +32,7 @@ pub use checkpoint::{Checkpoint, WeightSource};
 pub use dtype::DType;
 pub use error::LoadError;
 pub use folder::ModelFolder;
-pub use index::{ComponentClass, ModelIndex};
+pub use index::{ComponentClass, Family, ModelIndex};
 pub use tensor::HostTensor;
 pub use tokenizer::{Encoding, Tokenizer};
 

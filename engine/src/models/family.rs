@@ -226,6 +226,18 @@ pub enum DecoderOutput {
     Tile,
 }
 
+impl DecoderOutput {
+    /// Makes `video` an output of a chunk's graph, and its pixels too where they are final.
+    pub(super) fn put_out(self, graph: &mut Graph, video: TensorId) -> Result<(), OpError> {
+        graph.output("video", video);
+        if self == Self::Frames {
+            let rgb = graph.to_rgb8(video)?;
+            graph.output("rgb8", rgb);
+        }
+        Ok(())
+    }
+}
+
 /// The decoder of an autoencoder: causal in time, so it runs chunk by chunk and remembers.
 pub trait LatentDecoder: Debug {
     /// The chunks of a video in order. Where their lengths do not change the result, the widest feature map stays near

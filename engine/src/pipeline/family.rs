@@ -1,7 +1,7 @@
 //! Which family a folder belongs to.
 use super::EngineError;
 use crate::models::{PublishedSettings, VideoModel, cogvideox::CogVideoXModel, wan::WanModel};
-use model_loader::{DType, LoadError, ModelFolder, WeightSource};
+use model_loader::{DType, Family, LoadError, ModelFolder, WeightSource};
 
 /// Opens the networks of a folder by what its `model_index.json` says it is.
 pub(super) fn open_model(
@@ -9,18 +9,10 @@ pub(super) fn open_model(
     weights: WeightSource,
 ) -> Result<Box<dyn VideoModel>, LoadError> {
     // The index refuses pipelines and components that are not supported, by name.
-    let index = folder.index()?;
-    match index.pipeline.as_str() {
-        "WanPipeline" => Ok(Box::new(WanModel::open(folder, weights)?)),
-        "CogVideoXPipeline" | "CogVideoXImageToVideoPipeline" => {
-            Ok(Box::new(CogVideoXModel::open(folder, weights)?))
-        }
-        _ => Err(LoadError::UnsupportedPipeline {
-            file: "model_index.json".to_owned(),
-            class: index.pipeline,
-            supported: "the families of this version".to_owned(),
-        }),
-    }
+    Ok(match folder.index()?.family {
+        Family::Wan => Box::new(WanModel::open(folder, weights)?),
+        Family::CogVideoX => Box::new(CogVideoXModel::open(folder, weights)?),
+    })
 }
 
 /// What a model publishes about itself, from its configs alone: its default settings, and what its sizes are multiples of.

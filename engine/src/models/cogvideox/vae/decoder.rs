@@ -90,11 +90,7 @@ impl CogVideoXVaeDecoder {
         graph.tap("latents_in", z);
         let fill = if chunk.first { Fill::FirstFrame } else { Fill::Zeros };
         let video = self.forward(&mut graph, z, fill, memory)?;
-        graph.output("video", video);
-        if output == DecoderOutput::Frames {
-            let rgb = graph.to_rgb8(video)?;
-            graph.output("rgb8", rgb);
-        }
+        output.put_out(&mut graph, video)?;
         Ok(graph)
     }
 

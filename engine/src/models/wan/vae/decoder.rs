@@ -104,11 +104,7 @@ impl WanVaeDecoder {
         graph.tap("latents_in", x);
         let x = self.forward(&mut graph, x, chunk.first, memory)?;
         let video = graph.unpatchify_frames(x, patch(&self.config), output == DecoderOutput::Frames)?;
-        graph.output("video", video);
-        if output == DecoderOutput::Frames {
-            let rgb = graph.to_rgb8(video)?;
-            graph.output("rgb8", rgb);
-        }
+        output.put_out(&mut graph, video)?;
         Ok(graph)
     }
 
