@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from captions import caption
+from hints import UNKNOWN, Hints, named
 from text_encoder import PADDED_LENGTHS, encode, tokenize
 from wan_parallel import causal_mask, forward
 
@@ -34,6 +36,8 @@ class Flow:
         self.cfg, self.model, self.encoder, self.tokenizer, self.dev, self.run_block = cfg, model, encoder, tokenizer, dev, run_block
         tokens = cfg["height"] * cfg["width"] // 256
         self.frames = (cfg["frames"] - 1) // 4 + 1
+        self.hints = Hints(model.config.num_attention_heads * model.config.attention_head_dim).to(dev)
+        self.tap = len(model.blocks) // 2 + 1
         self.masks = [causal_mask(self.frames, cfg["block"], tokens, dev, hide) for hide in (False, True)]
 
     def words(self, scenes, drop, rng):
@@ -47,11 +51,13 @@ class Flow:
     def plain(self, data, batch: int, shift: float, rng, gen):
         """Every frame sees every frame, one noise level per clip."""
         pick = rng.choice(data.plain, batch)
-        ids, mask = self.words([data.records[i][0] for i in pick], rng.random(batch) < NO_TEXT, rng)
+        scenes, drop = [data.records[i][0] for i in pick], rng.random(batch) < NO_TEXT
+        ids, mask = self.words(scenes, drop, rng)
         states, bias = self.states(ids, mask, rng)
         x0 = data.z[pick].to(self.dev).float()
         sigma = draw_sigma((batch, 1), shift, gen).to(self.dev).expand(batch, x0.shape[2])
-        return self.loss(x0, x0, data.cast[pick], sigma, torch.arange(x0.shape[2]), states, bias[:, None], None, 0, gen)
+        wanted = self.wanted(scenes, drop)[:, None].expand(-1, x0.shape[2], -1)
+        return self.loss(x0, x0, data.cast[pick], wanted, sigma, torch.arange(x0.shape[2]), states, bias[:, None], None, 0, gen)
 
     def causal(self, data, batch: int, shift: float, rng, gen):
         """Clean blocks, then noisy blocks that look back at them."""
@@ -73,6 +79,8 @@ class Flow:
         one, two = (b[:, None].expand(-1, frames, -1) for b in bias.chunk(2))
         off = torch.full_like(one, -1e4)
         pair = torch.cat([torch.where(late[..., None], off, one), torch.where(late[..., None], two, off)], -1)
+        first, second = self.wanted([r[0] for r in chosen], drop), self.wanted([r[1] or r[0] for r in chosen], drop)
+        wanted = torch.where(late[..., None], second[:, None], first[:, None])
         x0 = data.z[pick].to(self.dev).float()
         sigma = draw_sigma((batch, frames // block), shift, gen).to(self.dev).repeat_interleave(block, 1)
         # A trace of noise on half of the histories: the sampler's own history is never perfect.
@@ -80,17 +88,28 @@ class Flow:
         dirt = (0.08 * torch.rand(level, generator=gen) * (torch.rand(level, generator=gen) < 0.5)).to(self.dev)
         clean = (1 - dirt) * x0 + dirt * torch.randn(x0.shape, generator=gen).to(self.dev)
         hide = self.masks[int(rng.random() < HIDE_FIRST)]
-        return self.loss(x0, clean, data.cast[pick], sigma, torch.arange(frames).repeat(2), states, pair.repeat(1, 2, 1), hide, frames, gen)
+        return self.loss(x0, clean, data.cast[pick], wanted, sigma, torch.arange(frames).repeat(2), states, pair.repeat(1, 2, 1), hide, frames, gen)
 
-    def loss(self, x0, clean, cast, sigma, positions, states, bias, mask, history, gen):
-        """Weighted velocity error of the noisy frames; `history` clean frames go before them."""
+    def wanted(self, scenes, drop) -> torch.Tensor:
+        """Class numbers (B, attributes) for the hints; nothing is known of a scene without its prompt."""
+        rows = torch.tensor([named(scene) for scene in scenes], device=self.dev)
+        return rows.masked_fill(torch.as_tensor(drop, device=self.dev)[:, None], UNKNOWN)
+
+    def loss(self, x0, clean, cast, wanted, sigma, positions, states, bias, mask, history, gen) -> tuple[torch.Tensor, dict]:
+        """Weighted velocity error of the noisy frames, with the hints; `history` clean frames go before them.
+
+        Beside the loss come its plain parts: the velocity's error and the share of right hints per attribute.
+        """
         noise = torch.randn(x0.shape, generator=gen).to(self.dev)
         s = sigma[:, None, :, None, None]
         x, times = (1 - s) * x0 + s * noise, sigma * 1000
         if history:
             x, times = torch.cat([clean, x], 2), torch.cat([torch.zeros_like(times), times], 1)
         with torch.autocast(self.dev.type, torch.bfloat16):
-            v = forward(self.model, x, times, positions, states, bias, mask, self.run_block)
-        weight = 1 + self.cfg["dit"]["actor_weight"] * cast.to(self.dev).float()[:, None] / 255
+            v, hidden = forward(self.model, x, times, positions, states, bias, mask, self.run_block, self.tap)
+        cover = cast.to(self.dev).float() / 255
+        weight = 1 + self.cfg["dit"]["actor_weight"] * cover[:, None]
         error = (v[:, :, history:] - (noise - x0)).pow(2)
-        return (error * weight).mean() / weight.mean(), error.mean().detach()
+        hint, right = self.hints(hidden[:, history:], wanted, F.avg_pool2d(cover, 2).flatten(2))
+        loss = (error * weight).mean() / weight.mean() + self.cfg["dit"]["hint_weight"] * hint
+        return loss, {"error": error.mean().item(), "right": right.cpu().numpy()}

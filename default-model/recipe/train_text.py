@@ -17,13 +17,14 @@ import torch.nn.functional as F
 
 from captions import caption
 from common import device, ramp, save_atomic, set_threads
-from grammar import ACTORS, CAMERAS, COLORS, FARS, GROUNDS, MOTIONS, TIMES, WEATHERS, sample_scene
+from grammar import sample_scene
+from hints import ACTOR, SCENE
 from presets import WORK, preset
 from text_encoder import make_text_encoder, tokenize
 from tokenizer import load_tokenizer, train_tokenizer
 
-SCENE = {"time": TIMES, "far": FARS, "ground": GROUNDS, "weather": WEATHERS, "camera": CAMERAS, "shelter": (False, True)}
-ACTOR = {"kind": (*ACTORS, None), "color": (*COLORS, None), "motion": (*MOTIONS, None)}
+#: What may be said of an actor, or that there is none.
+CAST = {name: (*options, None) for name, options in ACTOR.items()}
 
 
 def targets(scene) -> list[int]:
@@ -31,7 +32,7 @@ def targets(scene) -> list[int]:
     out = [options.index(getattr(scene, name)) for name, options in SCENE.items()]
     for slot in range(2):
         actor = scene.actors[slot] if slot < len(scene.actors) else None
-        out += [options.index(actor and getattr(actor, name)) for name, options in ACTOR.items()]
+        out += [options.index(actor and getattr(actor, name)) for name, options in CAST.items()]
     return out
 
 
@@ -40,7 +41,7 @@ class Readouts(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.sizes = [len(o) for o in SCENE.values()] + 2 * [len(o) for o in ACTOR.values()]
+        self.sizes = [len(o) for o in SCENE.values()] + 2 * [len(o) for o in CAST.values()]
         self.names = [*SCENE, *(f"{n} {k}" for k in (1, 2) for n in ACTOR)]
         self.queries = nn.Parameter(torch.randn(len(self.sizes), width) / width**0.5)
         self.heads = nn.ModuleList(nn.Linear(width, n) for n in self.sizes)
