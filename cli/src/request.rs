@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn the_embedded_model_brings_its_own_settings() {
         let request = request(&["a red balloon", "--seed", "7"]).unwrap();
-        assert_eq!(request.shape, Shape { width: 96, height: 64, frames: 33, fps: 16.0 });
-        assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (24, 4.0));
+        assert_eq!(request.shape, Shape { width: 128, height: 80, frames: 33, fps: 16.0 });
+        assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (12, 4.0));
         assert_eq!(request.target, Target::Mp4("a-red-balloon-7.mp4".into()));
         assert!(request.notices.is_empty());
     }

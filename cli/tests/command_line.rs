@@ -119,7 +119,7 @@ fn the_embedded_model_can_be_inspected() {
     let run = Workspace::new().run(&["inspect", "default"]);
     run.code(0);
     for part in
-        ["WanPipeline", "WanTransformer3DModel", "AutoencoderKLWan", "UMT5EncoderModel", "96x64, 33 frames"]
+        ["WanPipeline", "WanTransformer3DModel", "AutoencoderKLWan", "UMT5EncoderModel", "128x80, 33 frames"]
     {
         assert!(run.stdout.contains(part), "{part} is not in:\n{}", run.stdout);
     }

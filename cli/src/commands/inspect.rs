@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn the_embedded_model_is_described() {
         let text = describe(&model::embedded()).unwrap();
-        assert!(text.contains("96x64, 33 frames, 16 per second, 24 steps, guidance 4\n"), "{text}");
+        assert!(text.contains("128x80, 33 frames, 16 per second, 12 steps, guidance 4\n"), "{text}");
         assert!(text.contains("transformer   WanTransformer3DModel"), "{text}");
         assert!(text.contains("up to 48"), "{text}");
     }
