@@ -2,6 +2,7 @@
 mod buffers;
 mod device;
 mod executor;
+mod experimental;
 mod pacing;
 mod pipelines;
 mod readback;

@@ -1,5 +1,5 @@
 //! What a plan is made for: the limits and features of an adapter, as plain data.
-use crate::tuning::Tuning;
+use crate::{tensor::DType, tuning::Tuning};
 
 /// The properties of an adapter that decide variants and tiling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +20,23 @@ pub struct Target {
     pub shader_f16: bool,
     /// Smallest and largest subgroup size, where shaders may use subgroup operations.
     pub subgroups: Option<(u32, u32)>,
+    /// Matrices that a subgroup multiplies as one. Only forms that the tuner chooses use them.
+    pub cooperative: Vec<CooperativeMatrices>,
     /// Whether the "GPU" is the CPU: barriers and workgroup memory then cost more than they save.
     pub software: bool,
     /// What was measured on it.
     pub tuning: Tuning,
+}
+
+/// Square matrices that a subgroup multiplies as one, with sums in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CooperativeMatrices {
+    /// Rows and columns: 8 or 16.
+    pub size: u32,
+    /// Of the operands: f16 or f32.
+    pub operands: DType,
+    /// Whether the kernels compute with loops what the device would: slow, for trying what is around it on other devices.
+    pub emulated: bool,
 }
 
 impl Target {
@@ -38,6 +51,7 @@ impl Target {
             max_workgroup_bytes: 16 << 10,
             shader_f16: false,
             subgroups: None,
+            cooperative: Vec::new(),
             software: false,
             tuning: Tuning::default(),
         }

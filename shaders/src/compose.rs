@@ -46,6 +46,9 @@ impl Kernel {
         if variant.needs_f16() {
             out.push_str("enable f16;\n");
         }
+        for name in &variant.enables {
+            let _ = writeln!(out, "enable {name};");
+        }
         for (name, elem) in &variant.aliases {
             let _ = writeln!(out, "alias {name} = {};", elem.wgsl());
             let _ = writeln!(out, "const {}_IS_F16 = {};", name.to_uppercase(), *elem == Elem::F16);

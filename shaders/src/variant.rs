@@ -1,5 +1,5 @@
 //! How a kernel is specialised: everything that can change its text or its pipeline, as one value.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Element type of one typed slot of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub struct Variant {
     pub overrides: BTreeMap<&'static str, u32>,
     /// `#import HOOK` of the text, each answered with a file of `wgsl/common`.
     pub imports: BTreeMap<&'static str, &'static str>,
+    /// `enable NAME;` beside f16, which follows from the aliases. What is enabled here not every target language has.
+    pub enables: BTreeSet<&'static str>,
 }
 
 impl Variant {
@@ -64,6 +66,13 @@ impl Variant {
     #[must_use]
     pub fn import(mut self, hook: &'static str, file: &'static str) -> Self {
         self.imports.insert(hook, file);
+        self
+    }
+
+    /// Enables an extension of the language.
+    #[must_use]
+    pub fn enabling(mut self, name: &'static str) -> Self {
+        self.enables.insert(name);
         self
     }
 

@@ -80,6 +80,9 @@ fn as_json(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>
                     "groups_per_dimension": target.max_groups,
                 },
                 "features": features(adapter),
+                "cooperative_matrices": target.cooperative.iter().map(|matrices| {
+                    json!({ "size": matrices.size, "operands": matrices.operands.to_string() })
+                }).collect::<Vec<_>>(),
                 "kernels": variants(adapter),
             });
             if let Some(table) = tables.and_then(|tables| tables.get(index)) {
@@ -104,6 +107,15 @@ fn features(adapter: &AdapterSummary) -> Vec<String> {
             format!("subgroups of {smallest} to {largest}")
         });
     }
+    let cooperative: Vec<String> = adapter
+        .target
+        .cooperative
+        .iter()
+        .map(|matrices| format!("{0}x{0} {1}", matrices.size, matrices.operands))
+        .collect();
+    if !cooperative.is_empty() {
+        features.push(format!("cooperative matrices of {}", cooperative.join(" and ")));
+    }
     if adapter.timestamps {
         features.push("timestamps".to_owned());
     }
@@ -126,13 +138,19 @@ fn variants(adapter: &AdapterSummary) -> Vec<&'static str> {
     if target.subgroups.is_some() && !target.software {
         variants.push("sums across subgroups");
     }
+    if !target.cooperative.is_empty() && !target.software {
+        variants.push("products and attention on cooperative matrices where tuning finds them faster");
+    }
     variants
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::target::Target;
+    use engine::{
+        DType,
+        target::{CooperativeMatrices, Target},
+    };
 
     fn adapter(kind: AdapterKind) -> AdapterSummary {
         AdapterSummary {
@@ -156,6 +174,22 @@ mod tests {
         assert!(text.ends_with("cpu    8 threads, f32\n"), "{text}");
         assert!(as_text(&[adapter(AdapterKind::Software)], 8, None).contains("register tiles"));
         assert!(as_text(&[], 2, None).contains("no GPU was found"));
+    }
+
+    #[test]
+    fn cooperative_matrices_are_listed_with_their_sizes() {
+        let mut card = adapter(AdapterKind::Discrete);
+        let json = |card: &AdapterSummary| -> Value {
+            serde_json::from_str(&as_json(std::slice::from_ref(card), 8, None)).unwrap()
+        };
+        assert_eq!(json(&card)["gpus"][0]["cooperative_matrices"], json!([]));
+        let matrices = |size, operands| CooperativeMatrices { size, operands, emulated: false };
+        card.target.cooperative = vec![matrices(16, DType::F16), matrices(8, DType::F32)];
+        let sizes = json!([{ "size": 16, "operands": "f16" }, { "size": 8, "operands": "f32" }]);
+        assert_eq!(json(&card)["gpus"][0]["cooperative_matrices"], sizes);
+        let text = as_text(&[card], 8, None);
+        assert!(text.contains("features: cooperative matrices of 16x16 f16 and 8x8 f32\n"), "{text}");
+        assert!(text.contains("where tuning finds them faster"), "{text}");
     }
 
     #[test]

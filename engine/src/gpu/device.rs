@@ -1,5 +1,5 @@
 //! Adapters, and a device opened on one of them.
-use super::GpuError;
+use super::{GpuError, experimental};
 use crate::{target::Target, tuner::TuningOptions, tuning::Tuning};
 use std::{
     path::PathBuf,
@@ -103,18 +103,15 @@ impl Gpu {
         adapter: &wgpu::Adapter,
         options: GpuOptions,
     ) -> Result<Self, GpuError> {
-        let summary = summary(index, adapter);
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("kinora"),
-            required_features: adapter.features() & wanted_features(),
-            required_limits: adapter.limits(),
-            memory_hints: wgpu::MemoryHints::Performance,
-            ..Default::default()
-        };
-        let (device, queue) = adapter
-            .request_device(&descriptor)
-            .await
-            .map_err(|e| GpuError::Device { adapter: summary.name.clone(), message: e.to_string() })?;
+        let mut summary = summary(index, adapter);
+        let mut opened = request(adapter, &summary.target).await;
+        if opened.is_err() && !summary.target.cooperative.is_empty() {
+            // A driver that only claims to have what is experimental does without it.
+            summary.target.cooperative.clear();
+            opened = request(adapter, &summary.target).await;
+        }
+        let (device, queue) =
+            opened.map_err(|e| GpuError::Device { adapter: summary.name.clone(), message: e.to_string() })?;
         let lost = Arc::new(Mutex::new(None));
         let report = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
@@ -194,6 +191,22 @@ impl Gpu {
     }
 }
 
+async fn request(
+    adapter: &wgpu::Adapter,
+    target: &Target,
+) -> Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError> {
+    let wanted = wanted_features() | experimental::features(target);
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("kinora"),
+        required_features: adapter.features() & wanted,
+        required_limits: adapter.limits(),
+        experimental_features: experimental::permission(target),
+        memory_hints: wgpu::MemoryHints::Performance,
+        ..Default::default()
+    };
+    adapter.request_device(&descriptor).await
+}
+
 async fn sorted_adapters() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let backends = wgpu::Backends::VULKAN
@@ -235,6 +248,7 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         subgroups,
+        cooperative: experimental::cooperative(adapter),
         software: kind(&info) == AdapterKind::Software,
         tuning: Tuning::default(),
     };
