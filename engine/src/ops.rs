@@ -5,6 +5,7 @@ mod avg_down;
 mod causal_conv3d;
 mod channel_rms_norm;
 mod concat_rows;
+mod cooperative;
 mod denoise_step;
 mod dup_up;
 mod embedding;

@@ -2,6 +2,7 @@
 pub mod backend;
 mod case;
 mod compare;
+pub mod cooperative;
 pub mod golden;
 pub mod ops;
 pub mod parity;

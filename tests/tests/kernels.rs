@@ -1,7 +1,8 @@
 //! Every kernel is reached by a case, and every variant that any target gets, by heuristic or by tuning, is valid everywhere.
 use engine::{
+    DType,
     plan::{Plan, PlanTarget},
-    target::Target,
+    target::{CooperativeMatrices, Target},
 };
 use kinora_tests::ops;
 use naga::{
@@ -11,7 +12,7 @@ use naga::{
 use shaders::{Kernel, Variant, lint};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One of each kind of adapter.
+/// One of each kind of adapter, and one that emulates what only some of them have.
 fn targets() -> Vec<Target> {
     let browser = Target::webgpu_defaults();
     let desktop = Target {
@@ -23,8 +24,20 @@ fn targets() -> Vec<Target> {
         max_workgroup_bytes: 48 << 10,
         ..browser.clone()
     };
+    let matrices = |size, operands, emulated| CooperativeMatrices { size, operands, emulated };
+    let tensor_cores = Target { cooperative: vec![matrices(16, DType::F16, false)], ..desktop.clone() };
+    let apple = Target {
+        cooperative: vec![matrices(8, DType::F16, false), matrices(8, DType::F32, false)],
+        max_workgroup_bytes: 32 << 10,
+        ..desktop.clone()
+    };
+    let emulated = Target {
+        cooperative: vec![matrices(16, DType::F16, true), matrices(8, DType::F32, true)],
+        max_workgroup_bytes: 32 << 10,
+        ..desktop.clone()
+    };
     let software = Target { software: true, shader_f16: true, subgroups: Some((8, 8)), ..browser.clone() };
-    vec![browser, desktop, software]
+    vec![browser, desktop, tensor_cores, apple, emulated, software]
 }
 
 /// The variants of the heuristics on every target, and what the tuner may choose instead: on every target, or on those alone that have
@@ -100,11 +113,26 @@ fn every_variant_translates_to_spirv_msl_and_hlsl() {
         let info = Validator::new(ValidationFlags::all(), Capabilities::all())
             .validate(&module)
             .unwrap_or_else(|e| panic!("{label}: {e:?}"));
-        translate(&label, &module, &info);
+        translate(&label, &module, &info, variant.enables.is_empty());
     }
 }
 
-fn translate(label: &str, module: &naga::Module, info: &ModuleInfo) {
+#[test]
+fn products_and_convolutions_have_forms_on_cooperative_matrices() {
+    let imports = variants(true).into_iter().filter_map(|(name, variant)| {
+        let fragments = variant.imports.get("FRAGMENTS")?;
+        Some((name, *fragments))
+    });
+    let found: BTreeSet<_> = imports.collect();
+    for kernel in ["causal_conv3d", "matmul"] {
+        for fragments in ["fragments_16", "fragments_8", "fragments_emulated"] {
+            assert!(found.contains(&(kernel, fragments)), "{kernel} lacks {fragments}: {found:?}");
+        }
+    }
+}
+
+/// To HLSL only what that language has: no adapter of Direct3D reports cooperative matrices.
+fn translate(label: &str, module: &naga::Module, info: &ModuleInfo, to_hlsl: bool) {
     let words = spv::write_vec(module, info, &spv::Options::default(), None)
         .unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}"));
     assert_eq!(words[0], 0x0723_0203, "{label}: SPIR-V");
@@ -112,6 +140,9 @@ fn translate(label: &str, module: &naga::Module, info: &ModuleInfo) {
     let (metal, _) = msl::write_string(module, info, &options, &msl::PipelineOptions::default())
         .unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
     assert!(metal.contains("kernel void"), "{label}: MSL");
+    if !to_hlsl {
+        return;
+    }
     let options = hlsl::Options {
         shader_model: hlsl::ShaderModel::V6_2,
         fake_missing_bindings: true,

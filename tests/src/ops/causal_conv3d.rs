@@ -111,6 +111,7 @@ pub fn cases() -> Vec<Case> {
         Conv::new([4, 3, 5, 8], 12, CUBE).cached(),
         half(Conv::new([2, 5, 4, 8], 8, CUBE).cached()),
         half(Conv::new([1, 5, 4, 7], 9, CUBE).cached()),
+        half(Conv::new([2, 3, 5, 20], 17, CUBE).cached()),
         // Down- and upsampling as the VAE does them.
         down(Conv::new([2, 6, 8, 8], 10, FLAT)),
         down(Conv::new([1, 7, 5, 3], 4, FLAT)),

@@ -1,5 +1,5 @@
 //! The forms that the matrix product core has, which of them a target may use, and which is likely the best.
-use super::Product;
+use super::{super::cooperative::Fragments, Product};
 use crate::target::{Target, clamp_u32};
 use shaders::Variant;
 use std::fmt;
@@ -11,6 +11,8 @@ pub(crate) enum Form {
     Register { rows: u32, cols: u32, invocations: u32, lanes: u32 },
     /// Through workgroup memory: each of 16 x 16 invocations makes `rows` by `cols`.
     Shared { rows: u32, cols: u32 },
+    /// On cooperative matrices: `subgroups` down and right, each of which makes `tile` fragments.
+    Cooperative { fragments: Fragments, subgroups: [u32; 2], tile: [u32; 2] },
 }
 
 /// Invocations of a workgroup that share nothing: in software Vulkan, and on a GPU.
@@ -25,6 +27,9 @@ impl fmt::Display for Form {
             }
             Self::Register { rows, cols, lanes, .. } => write!(f, "register {rows}x{cols}, {lanes} together"),
             Self::Shared { rows, cols } => write!(f, "shared {rows}x{cols}"),
+            Self::Cooperative { fragments, subgroups: [down, right], tile: [rows, cols] } => {
+                write!(f, "{fragments}, {down}x{right} of {rows}x{cols}")
+            }
         }
     }
 }
@@ -46,6 +51,17 @@ impl Form {
                 .constant("TILE_N", cols)
                 .constant("BAND", 8)
                 .import("GEMM", "gemm_shared"),
+            Self::Cooperative { fragments, subgroups, tile } => {
+                let variant = Variant::new()
+                    .constant("SUB_M", subgroups[0])
+                    .constant("SUB_N", subgroups[1])
+                    .constant("FRAG_M", tile[0])
+                    .constant("FRAG_N", tile[1])
+                    .constant("DEPTH", depth(fragments))
+                    .constant("BAND", 8)
+                    .import("GEMM", "gemm_cooperative");
+                fragments.variant(variant)
+            }
         }
     }
 
@@ -54,16 +70,29 @@ impl Form {
         match self {
             Self::Register { rows, cols, invocations, .. } => [rows as usize, (cols * invocations) as usize],
             Self::Shared { rows, cols } => [16 * rows as usize, 16 * cols as usize],
+            Self::Cooperative { fragments, subgroups, tile } => {
+                [0, 1].map(|axis| (subgroups[axis] * tile[axis] * fragments.size) as usize)
+            }
         }
     }
 
-    /// Whether the target has the workgroup memory.
+    /// Whether the target has the workgroup memory and the invocations.
     fn fits(self, target: &Target) -> bool {
         match self {
             Self::Register { .. } => true,
             // Four planes of quads for each operand, padded by two.
             Self::Shared { rows, cols } => {
                 4 * (16 * rows + 2 + 16 * cols + 2) * 16 <= target.max_workgroup_bytes
+            }
+            // Lines of both operands, and a fragment of sums for each subgroup. Fetching is shared out evenly.
+            Self::Cooperative { fragments, subgroups: [down, right], .. } => {
+                let [rows, cols] = self.tile().map(clamp_u32);
+                let (quads, invocations) = (depth(fragments) / 4, down * right * fragments.lanes);
+                let operands = (rows + cols) * (depth(fragments) + fragments.pad()) * fragments.bytes();
+                let sums = down * right * fragments.size * fragments.size * 4;
+                operands + sums <= target.max_workgroup_bytes
+                    && invocations <= target.max_invocations
+                    && [rows, cols].iter().all(|lines| (lines * quads).is_multiple_of(invocations))
             }
         }
     }
@@ -122,11 +151,34 @@ impl Product<'_> {
         }
         forms.extend([(8, 4), (4, 4), (4, 8), (8, 8)].map(|(rows, cols)| Form::Shared { rows, cols }));
         forms.push(alone((8, 4), LONE_INVOCATIONS));
+        forms.extend(self.cooperative(target));
         if lanes > 1 && clamp_u32(self.rows) > lanes / 2 {
             forms.push(together((32, 4), lanes));
         }
         forms
     }
+
+    /// On cooperative matrices, where there are rows and values enough for some of them.
+    fn cooperative(&self, target: &Target) -> Vec<Form> {
+        let worth =
+            |fragments: &Fragments| self.rows > 16 && 2 * self.segment_length >= depth(*fragments) as usize;
+        let mut forms = Vec::new();
+        for fragments in Fragments::of(target, &[self.x]).into_iter().filter(worth) {
+            let tiles: &[[u32; 2]] =
+                if fragments.size == 16 { &[[2, 2], [4, 2], [4, 4]] } else { &[[4, 4], [4, 8], [8, 4]] };
+            forms.extend(tiles.iter().map(|tile| Form::Cooperative {
+                fragments,
+                subgroups: [2, 2],
+                tile: *tile,
+            }));
+        }
+        forms
+    }
+}
+
+/// Values of k that a form on cooperative matrices stages at a time.
+fn depth(fragments: Fragments) -> u32 {
+    2 * fragments.size
 }
 
 /// The subgroup's size if it is known and of use, else one.
@@ -140,7 +192,10 @@ fn lanes(target: &Target) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::{DType, TensorDesc};
+    use crate::{
+        target::CooperativeMatrices,
+        tensor::{DType, TensorDesc},
+    };
     use std::collections::HashSet;
 
     #[test]
@@ -160,5 +215,34 @@ mod tests {
                 assert_eq!(memory, target.max_workgroup_bytes == 32 << 10 && !target.software);
             }
         }
+    }
+
+    #[test]
+    fn cooperative_matrices_are_never_the_likely_best_and_not_for_software_or_other_dtypes() {
+        let cooperative = vec![CooperativeMatrices { size: 16, operands: DType::F16, emulated: false }];
+        let card = Target {
+            max_workgroup_bytes: 48 << 10,
+            subgroups: Some((32, 32)),
+            cooperative,
+            ..Target::webgpu_defaults()
+        };
+        let weight = TensorDesc::new(&[512, 64], DType::Bf16);
+        let tiles = |target: &Target, dtype: DType, rows: usize| -> Vec<[usize; 2]> {
+            let x = TensorDesc::new(&[rows, 64], dtype);
+            let product = Product { x: &x, rows, weight: &weight, segment_length: 64, x_aligned: true };
+            let forms = product.forms(target);
+            assert!(!matches!(forms[0], Form::Cooperative { .. }));
+            let cooperative = forms.into_iter().filter(|form| matches!(form, Form::Cooperative { .. }));
+            cooperative.map(Form::tile).collect()
+        };
+        assert_eq!(tiles(&card, DType::F16, 2048), [[64, 64], [128, 64], [128, 128]]);
+        assert_eq!(
+            tiles(&Target { max_workgroup_bytes: 16 << 10, ..card.clone() }, DType::F16, 17),
+            [[64, 64]]
+        );
+        assert!(tiles(&card, DType::F16, 16).is_empty());
+        assert!(tiles(&card, DType::F32, 2048).is_empty());
+        assert!(tiles(&Target { software: true, ..card.clone() }, DType::F16, 2048).is_empty());
+        assert!(tiles(&Target { subgroups: None, ..card.clone() }, DType::F16, 2048).is_empty());
     }
 }
