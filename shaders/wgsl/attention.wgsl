@@ -9,7 +9,8 @@
 // along (CARRY_IN: this is not the first, CARRY_OUT: not the last).
 //
 // CARRY supplies where they are kept: attention_carry, or attention_whole if there is one launch.
-// ATTENTION supplies `main`: attention_register (subgroups of a CPU) or attention_shared (workgroup memory).
+// ATTENTION supplies `main`: attention_register (subgroups of a CPU), attention_shared (workgroup memory) or
+// attention_cooperative (tensor cores).
 
 struct Params {
     heads: u32,
@@ -41,10 +42,14 @@ const LOG2_E: f32 = 1.4426950408889634;
 // Below every score: the maximum of no keys, and the score of keys beyond the last.
 const LOWEST: f32 = -3.0e38;
 
-// The scaled query; rows beyond the last repeat it.
+// Rows beyond the last repeat it.
+fn query_start(frame: u32, row: u32, head: u32) -> u32 {
+    return (frame * params.q_frame + min(row, params.q_rows - 1u)) * params.q_stride + params.q_offset + head * DH4;
+}
+
+// The scaled query.
 fn load_query(frame: u32, row: u32, head: u32, d: u32) -> vec4<f32> {
-    let at = frame * params.q_frame + min(row, params.q_rows - 1u);
-    return vec4<f32>(q[at * params.q_stride + params.q_offset + head * DH4 + d]) * params.scale;
+    return vec4<f32>(q[query_start(frame, row, head) + d]) * params.scale;
 }
 
 fn key_start(frame: u32, row: u32, head: u32) -> u32 {

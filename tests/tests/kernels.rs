@@ -118,13 +118,13 @@ fn every_variant_translates_to_spirv_msl_and_hlsl() {
 }
 
 #[test]
-fn products_and_convolutions_have_forms_on_cooperative_matrices() {
+fn products_convolutions_and_attention_have_forms_on_cooperative_matrices() {
     let imports = variants(true).into_iter().filter_map(|(name, variant)| {
         let fragments = variant.imports.get("FRAGMENTS")?;
         Some((name, *fragments))
     });
     let found: BTreeSet<_> = imports.collect();
-    for kernel in ["causal_conv3d", "matmul"] {
+    for kernel in ["attention", "causal_conv3d", "matmul"] {
         for fragments in ["fragments_16", "fragments_8", "fragments_emulated"] {
             assert!(found.contains(&(kernel, fragments)), "{kernel} lacks {fragments}: {found:?}");
         }

@@ -89,7 +89,7 @@ pub fn fused(s: Sizes, dtype: DType) -> Case {
 }
 
 /// q alone, k and v side by side behind four columns of something else; the output in the other dtype.
-fn cross(s: Sizes, dtype: DType) -> Case {
+pub fn cross(s: Sizes, dtype: DType) -> Case {
     let width = s.heads * s.head_dim;
     let scale = 0.25;
     let out = if dtype == DType::F16 { DType::F32 } else { DType::F16 };

@@ -1,9 +1,10 @@
 //! The forms that attention has, which of them a target may use, and which is likely the best.
-use super::{Attention, NAME, QUAD};
+use super::{super::cooperative::Fragments, Attention, NAME, QUAD};
 use crate::{
     op::{Io, elem},
     plan::PlanError,
     target::{Target, clamp_u32},
+    tensor::TensorDesc,
     tuning::{Choice, size_class},
 };
 use shaders::Variant;
@@ -16,16 +17,24 @@ pub(super) enum Form {
     Register { lanes: u32, queries: u32 },
     /// `rows` by `cols` invocations share tiles in workgroup memory; `keys` for each of them, `values` rows at a time.
     Shared { rows: usize, cols: usize, keys: usize, values: usize },
+    /// On cooperative matrices: each of `subgroups` takes so many fragments of queries, and of keys at a time.
+    Cooperative { fragments: Fragments, subgroups: u32, queries: u32, keys: u32 },
 }
 
 /// Vec4s of the query and key tiles' rows in `attention_shared`, with padding.
 const PITCH: usize = 5;
+
+/// Columns of a head, at most, that an invocation's outputs of cooperative matrices leave in registers.
+const WIDEST_HEAD: usize = 128;
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Register { lanes, queries } => write!(f, "register {queries}, {lanes} together"),
             Self::Shared { rows, cols, keys, values } => write!(f, "shared {rows}x{cols}x{keys}x{values}"),
+            Self::Cooperative { fragments, subgroups, queries, keys } => {
+                write!(f, "{fragments}, {subgroups} of {queries}x{keys}")
+            }
         }
     }
 }
@@ -44,6 +53,14 @@ impl Form {
                 .constant("COLS", clamp_u32(cols))
                 .constant("KEYS", clamp_u32(keys))
                 .constant("V_ROWS", clamp_u32(values)),
+            Self::Cooperative { fragments, subgroups, queries, keys } => {
+                let variant = variant
+                    .import("ATTENTION", "attention_cooperative")
+                    .constant("SUBGROUPS", subgroups)
+                    .constant("Q_FRAGS", queries)
+                    .constant("K_FRAGS", keys);
+                fragments.variant(variant)
+            }
         }
     }
 
@@ -52,6 +69,9 @@ impl Form {
         match self {
             Self::Register { lanes, queries } => (lanes * queries) as usize,
             Self::Shared { rows, .. } => QUAD * rows,
+            Self::Cooperative { fragments, subgroups, queries, .. } => {
+                (subgroups * queries * fragments.size) as usize
+            }
         }
     }
 
@@ -72,7 +92,8 @@ impl Form {
 
 /// The form that was measured as the fastest, or else is likely to be.
 pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Form, Choice), PlanError> {
-    let forms = forms(op.head_dim, target)?;
+    let mut forms = forms(op.head_dim, target)?;
+    forms.extend(cooperative(op.head_dim, &[&io.inputs[0], &io.inputs[1], &io.inputs[2]], target));
     let (queries, keys) = op.frame_rows(io.inputs);
     let dtypes: Vec<&str> = io.inputs[..3].iter().chain([io.output]).map(|desc| elem(desc).wgsl()).collect();
     let key = format!(
@@ -111,4 +132,66 @@ fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, PlanError> {
         }
     }
     Ok(forms)
+}
+
+/// The forms on cooperative matrices, of which a head must be whole fragments. Software gets none.
+fn cooperative(head_dim: usize, activations: &[&TensorDesc], target: &Target) -> Vec<Form> {
+    if target.software || head_dim > WIDEST_HEAD {
+        return Vec::new();
+    }
+    let mut forms = Vec::new();
+    for fragments in Fragments::of(target, activations) {
+        for (subgroups, queries, keys) in [(4, 1, 2), (4, 1, 4), (2, 1, 2), (4, 2, 2), (4, 2, 4), (2, 2, 2)] {
+            let form = Form::Cooperative { fragments, subgroups, queries, keys };
+            if cooperative_fits(form, clamp_u32(head_dim), target) {
+                forms.push(form);
+            }
+        }
+    }
+    forms
+}
+
+/// Whether the target has the workgroup memory and the invocations, which must come out even.
+fn cooperative_fits(form: Form, head_dim: u32, target: &Target) -> bool {
+    let Form::Cooperative { fragments, subgroups, queries, keys } = form else { return false };
+    let (rows, block_k) = (queries * fragments.size, keys * fragments.size);
+    let block_q = subgroups * rows;
+    let lines = (block_q + block_k) * (head_dim + fragments.pad());
+    let operands = lines + block_q * (block_k + fragments.pad());
+    let bytes = operands * fragments.bytes() + block_q * (block_k + 4) * 4;
+    head_dim.is_multiple_of(fragments.size)
+        && fragments.lanes.is_multiple_of(rows)
+        && (block_k / 4).is_multiple_of(fragments.lanes / rows)
+        && subgroups * fragments.lanes <= target.max_invocations
+        && bytes <= target.max_workgroup_bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{target::CooperativeMatrices, tensor::DType};
+
+    #[test]
+    fn heads_of_the_models_have_forms_on_cooperative_matrices_and_software_has_none() {
+        let cooperative = vec![CooperativeMatrices { size: 16, operands: DType::F16, emulated: false }];
+        for lanes in [32, 64] {
+            let card = Target {
+                max_workgroup_bytes: 32 << 10,
+                subgroups: Some((lanes, lanes)),
+                cooperative: cooperative.clone(),
+                ..Target::webgpu_defaults()
+            };
+            let half = TensorDesc::new(&[64, 512], DType::F16);
+            for head_dim in [32, 64, 80, 96, 128] {
+                assert!(!super::cooperative(head_dim, &[&half; 3], &card).is_empty(), "{head_dim}");
+            }
+            for head_dim in [8, 72, 132, 256] {
+                assert!(super::cooperative(head_dim, &[&half; 3], &card).is_empty(), "{head_dim}");
+            }
+            let software = Target { software: true, ..card.clone() };
+            assert!(super::cooperative(64, &[&half; 3], &software).is_empty());
+            let single = TensorDesc::new(&[64, 512], DType::F32);
+            assert!(super::cooperative(64, &[&half, &half, &single], &card).is_empty());
+        }
+    }
 }
