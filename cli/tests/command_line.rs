@@ -133,9 +133,14 @@ fn plans_are_printed_for_a_size_without_running_them() {
     let run = here.run(&[&["inspect", "default", "--plan"], &size[..]].concat());
     run.code(0);
     assert!(run.stdout.contains("plan for 32x48, 5 frames, f32 on CPU"), "{run:?}");
-    for stage in
-        ["encode a prompt", "denoise a step           24", "decode a chunk", "working memory", "matmul"]
-    {
+    for stage in [
+        "encode a prompt",
+        "denoise a step           24",
+        "decode a chunk",
+        "working memory",
+        "unfused",
+        "matmul",
+    ] {
         assert!(run.stdout.contains(stage), "{stage} is not in:\n{}", run.stdout);
     }
     assert!(run.stderr.contains("making 5 frames instead of 6"), "{run:?}");

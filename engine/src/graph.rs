@@ -71,6 +71,16 @@ pub struct Tensor {
     pub source: Source,
 }
 
+impl Tensor {
+    /// The constant that it is, if it is one.
+    pub fn weight(&self) -> Option<&Weight> {
+        match &self.source {
+            Source::Weight(weight) => Some(weight),
+            _ => None,
+        }
+    }
+}
+
 /// One op applied to tensors.
 #[derive(Debug)]
 pub struct Node {
@@ -198,6 +208,11 @@ impl Graph {
     /// Shape and dtype of a tensor.
     pub fn desc(&self, x: TensorId) -> &TensorDesc {
         &self.tensors[x.index()].desc
+    }
+
+    /// A tensor.
+    pub fn tensor_of(&self, x: TensorId) -> &Tensor {
+        &self.tensors[x.index()]
     }
 
     /// All tensors; a [`TensorId`] counts them.

@@ -1,6 +1,7 @@
 //! The contract that one op keeps: its shape rule, its GPU lowering and its CPU evaluation.
 use crate::{
     cpu::CpuIo,
+    graph::Tensor,
     plan::PlanError,
     target::Target,
     tensor::{DType, TensorDesc},
@@ -29,6 +30,18 @@ pub trait Op: Debug + Send + Sync {
 
     /// Floating-point operations, a multiply-add counting as two.
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64;
+
+    /// Functions that the op computes along with its own, each a launch of its own if nothing were fused.
+    ///
+    /// A function is of one tensor or two: a product, a norm, a sum, a factor, an activation, a rotation, a change of order.
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        0
+    }
+
+    /// Bytes of input `index` that the result depends on: all, unless the op takes some columns or rows only.
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        inputs[index].bytes()
+    }
 
     /// Which kernels, how specialised, over what grids.
     ///

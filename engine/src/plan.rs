@@ -1,16 +1,18 @@
 //! In what order and in which buffers a graph runs: plain data, made and printable without a GPU.
+mod cost;
 mod memory;
+mod print;
 
+pub use cost::Cost;
 pub use memory::Place;
 
 use crate::{
-    graph::{Graph, Source},
+    graph::{Graph, Source, Tensor},
     op::{Dispatch, Io, Lowered, Operand},
     target::Target,
     tensor::{TensorDesc, TensorId},
     tuning::Choice,
 };
-use std::fmt;
 
 /// What a graph is planned for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +51,8 @@ pub struct PlannedOp {
     pub scratch: Vec<usize>,
     /// The input whose buffer the output has taken over.
     pub aliased: Option<usize>,
-    /// Floating-point operations.
-    pub flops: u64,
-    /// Bytes that its launches bind, each once.
-    pub bytes: u64,
+    /// What it takes.
+    pub cost: Cost,
     /// Between which forms there was a choice.
     pub choice: Option<Choice>,
 }
@@ -129,14 +129,10 @@ impl Plan {
             };
             let scratch = memory.place_scratch(&scratch);
             memory.release(graph, index, &scratch);
-            let bytes = if dispatches.is_empty() {
-                inputs.iter().chain([&output]).map(TensorDesc::bytes).sum()
-            } else {
-                dispatches.iter().flat_map(|d| &d.bindings).map(|b| b.size).sum()
-            };
-            let flops = node.op.flops(&inputs, &output);
+            let tensors: Vec<&Tensor> = node.inputs.iter().map(|id| graph.tensor_of(*id)).collect();
+            let cost = Cost::new(node.op.as_ref(), &tensors, &io, &dispatches);
             let (name, shape) = (node.op.name(), output.shape);
-            ops.push(PlannedOp { name, shape, dispatches, scratch, aliased, flops, bytes, choice });
+            ops.push(PlannedOp { name, shape, dispatches, scratch, aliased, cost, choice });
         }
         let (slots, places) = memory.finish(graph);
         let (weight_bytes, state_bytes) = constants(graph);
@@ -150,17 +146,27 @@ impl Plan {
 
     /// Floating-point operations of one run.
     pub fn flops(&self) -> u64 {
-        self.ops.iter().map(|op| op.flops).sum()
+        self.ops.iter().map(|op| op.cost.flops).sum()
     }
 
-    /// Bytes that the launches of one run bind.
+    /// Bytes that one run reads and writes.
     pub fn bytes(&self) -> u64 {
-        self.ops.iter().map(|op| op.bytes).sum()
+        self.ops.iter().map(|op| op.cost.bytes).sum()
     }
 
-    /// Launches of one run.
+    /// Bytes that one run would read and write if every op read what it needs and wrote its result once.
+    pub fn least_bytes(&self) -> u64 {
+        self.ops.iter().map(|op| op.cost.least_bytes).sum()
+    }
+
+    /// Launches of one run; on the CPU, ops.
     pub fn launches(&self) -> usize {
-        self.ops.iter().map(|op| op.dispatches.len()).sum()
+        self.ops.iter().map(PlannedOp::launches).sum()
+    }
+
+    /// Launches of one run if no op did more than one function.
+    pub fn unfused_launches(&self) -> usize {
+        self.ops.iter().map(PlannedOp::unfused_launches).sum()
     }
 
     /// The largest range that any launch binds.
@@ -175,38 +181,15 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<20} {:<22} {:>9} {:>10}  launches", "op", "output", "MFLOP", "MB bound")?;
-        for op in &self.ops {
-            write!(
-                f,
-                "{:<20} {:<22} {:>9.2} {:>10.3}",
-                op.name,
-                format!("{:?}", op.shape),
-                op.flops as f64 / 1e6,
-                op.bytes as f64 / 1e6
-            )?;
-            for dispatch in &op.dispatches {
-                write!(f, "  {} {:?} [{}]", dispatch.kernel.name, dispatch.grid, dispatch.variant.label())?;
-            }
-            if let Some(input) = op.aliased {
-                write!(f, "  in place of input {input}")?;
-            }
-            writeln!(f)?;
-        }
-        writeln!(
-            f,
-            "{} ops, {} launches, {:.2} GFLOP, {:.1} MB bound; {} slots and states {:.1} MB, weights {:.1} MB, largest binding {:.1} MB",
-            self.ops.len(),
-            self.launches(),
-            self.flops() as f64 / 1e9,
-            self.bytes() as f64 / 1e6,
-            self.slots.len(),
-            self.working_bytes() as f64 / 1e6,
-            self.weight_bytes as f64 / 1e6,
-            self.largest_binding() as f64 / 1e6
-        )
+impl PlannedOp {
+    /// Its launches; on the CPU, one.
+    pub fn launches(&self) -> usize {
+        self.dispatches.len().max(1)
+    }
+
+    /// Launches if it did its own function only and every other one came after it: at least one for each.
+    pub fn unfused_launches(&self) -> usize {
+        self.launches() + self.cost.fused
     }
 }
 

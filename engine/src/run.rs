@@ -96,7 +96,7 @@ pub struct Timing {
     pub variant: String,
     /// Floating-point operations.
     pub flops: u64,
-    /// Bytes bound.
+    /// Bytes read and written.
     pub bytes: u64,
     /// Time on the device.
     pub duration: Duration,
@@ -112,8 +112,8 @@ impl Timing {
             shape: op.shape.clone(),
             variant: dispatch
                 .map_or_else(String::new, |d| format!("{} {}", d.kernel.name, d.variant.label())),
-            flops: if launch.is_some() { op.flops / share } else { op.flops },
-            bytes: dispatch.map_or(op.bytes, |d| d.bindings.iter().map(|b| b.size).sum()),
+            flops: if launch.is_some() { op.cost.flops / share } else { op.cost.flops },
+            bytes: if launch.is_some() { op.cost.bytes / share } else { op.cost.bytes },
             duration,
         }
     }

@@ -110,6 +110,14 @@ impl Weight {
         &self.0.name
     }
 
+    /// How many matrices lie in it, one above the other.
+    pub fn parts(&self) -> usize {
+        match &self.0.source {
+            Source::Stacked(parts) | Source::StackedWide(parts) => parts.len(),
+            _ => 1,
+        }
+    }
+
     /// Shape and stored dtype.
     pub fn desc(&self) -> &TensorDesc {
         &self.0.desc

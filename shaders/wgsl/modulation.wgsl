@@ -1,13 +1,13 @@
-// out[r, c] = table[r, c] + temb[r, c], or + temb[c] in every row. One invocation per element.
+// out[r, c] = table[r, c] + temb[r % (rows of temb), c]. One invocation per element.
 
 struct Params {
     elements: u32,
-    temb_elements: u32, // elements, or columns
+    temb_elements: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<f32>;        // [rows, cols]
-@group(0) @binding(2) var<storage, read> temb: array<Temb>;        // [rows, cols] or [cols]
+@group(0) @binding(2) var<storage, read> temb: array<Temb>;        // [a divisor of rows, cols]
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;    // [rows, cols]
 
 override WG: u32 = 64u;

@@ -1,8 +1,11 @@
 // to[to_skip + i] = from[from_skip + i] for i < count: moves frames into a cache, or within it by way of a scratch buffer.
+// With KEEPS, what the cache holds behind the first `count` moves down by as many first, to its front of `kept`: an invocation has
+// every `count`th unit, so that nobody reads what another one has written.
 #import UNIT
 
 struct Params {
     count: u32,      // units
+    kept: u32,
     from_skip: u32,  // units before the first, in the binding
     to_skip: u32,
 }
@@ -19,6 +22,13 @@ fn main(
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
     if i < params.count {
-        out[params.to_skip + i] = OutUnit(source[params.from_skip + i]);
+        var at = i;
+        if KEEPS != 0u {
+            for (; at < params.kept; at += params.count) {
+                out[at] = out[at + params.count];
+            }
+            at -= params.kept;
+        }
+        out[params.to_skip + at] = OutUnit(source[params.from_skip + at]);
     }
 }

@@ -8,6 +8,7 @@ use crate::request::{Flags, Shape};
 use crate::{cache, settings, ui};
 use engine::gpu::GpuOptions;
 use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
+use engine::plan::PlannedOp;
 use engine::tuner::{TuningMode, TuningOptions};
 use model_loader::config::{GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig};
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
@@ -75,8 +76,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         pipeline.precision(),
         pipeline.device_name()
     );
-    let heads =
-        ["stage", "runs", "ops", "launches", "GFLOP a run", "weights", "working memory", "largest binding"];
+    let heads = ["stage", "runs", "GFLOP a run", "weights", "working memory", "largest binding"];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(plans.iter().map(|StagePlan { stage, runs, plan }| {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -84,8 +84,6 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         [
             (*stage).to_owned(),
             runs.to_string(),
-            plan.ops.len().to_string(),
-            plan.launches().to_string(),
             format!("{gflop:.3}"),
             ui::bytes(plan.weight_bytes),
             ui::bytes(plan.working_bytes()),
@@ -93,10 +91,35 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         ]
     }));
     text.push_str(&ui::table(&rows));
+    text.push('\n');
+    text.push_str(&fusion(&plans));
     for StagePlan { stage, plan, .. } in &plans {
         let _ = write!(text, "\n{stage}\n{plan}");
     }
     Ok(text)
+}
+
+/// What one run of each stage launches and moves, and what it would launch unfused and must move.
+fn fusion(plans: &[StagePlan]) -> String {
+    let heads =
+        ["one run", "launches", "unfused", "bytes moved", "unavoidable", "ratio", "the op furthest above"];
+    let mut rows = vec![heads.map(str::to_owned)];
+    rows.extend(plans.iter().map(|StagePlan { stage, plan, .. }| {
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let ratio = plan.bytes() as f64 / plan.least_bytes().max(1) as f64;
+        let excess = |op: &&PlannedOp| op.cost.bytes.saturating_sub(op.cost.least_bytes);
+        let worst = plan.ops.iter().max_by_key(excess).filter(|op| excess(op) > 0);
+        [
+            (*stage).to_owned(),
+            plan.launches().to_string(),
+            plan.unfused_launches().to_string(),
+            ui::bytes(plan.bytes()),
+            ui::bytes(plan.least_bytes()),
+            format!("{ratio:.2}"),
+            worst.map_or_else(|| "none".to_owned(), |op| format!("{} ({:.2})", op.name, op.cost.ratio())),
+        ]
+    }));
+    ui::table(&rows)
 }
 
 /// The parts of a model, checked on the way.

@@ -134,7 +134,7 @@ impl GpuExecutor {
                     grid: dispatch.grid,
                     op: op_index,
                     dispatch: index,
-                    units: Pacing::units(op.flops / op.dispatches.len() as u64, bytes),
+                    units: Pacing::units(op.cost.flops / op.dispatches.len() as u64, bytes),
                 });
                 offset += dispatch.params.len().next_multiple_of(PARAMS_ALIGNMENT) as u64;
             }

@@ -78,9 +78,9 @@ impl Tuner {
                 largest: 0,
                 flops: 0,
             });
-            job.flops += op.flops;
-            if op.flops > job.largest {
-                (job.largest, job.node, job.choice) = (op.flops, node, choice.clone());
+            job.flops += op.cost.flops;
+            if op.cost.flops > job.largest {
+                (job.largest, job.node, job.choice) = (op.cost.flops, node, choice.clone());
             }
         }
         let mut jobs: Vec<Job> = jobs.into_values().collect();

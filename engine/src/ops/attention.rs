@@ -8,7 +8,7 @@ use crate::{
         attention::{AttentionShape, attention},
         gemm::{View, ViewMut},
     },
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Io, Lowered, Op, OpError},
     plan::PlanError,
     target::Target,
@@ -148,6 +148,18 @@ impl Op for Attention {
     fn flops(&self, inputs: &[TensorDesc], _: &TensorDesc) -> u64 {
         let (queries, keys) = self.frame_rows(inputs);
         4 * (self.frames * queries) as u64 * (keys * self.width()) as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // Softmax and the product with the values.
+        2 + usize::from(self.bias)
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        match index {
+            0..=2 => (inputs[index].rows() * self.width() * inputs[index].dtype.size()) as u64,
+            _ => inputs[index].bytes(),
+        }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

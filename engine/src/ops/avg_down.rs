@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError, Operand, elem},
     params,
     plan::PlanError,
@@ -116,6 +116,11 @@ impl Op for AvgDown {
 
     fn flops(&self, inputs: &[TensorDesc], _: &TensorDesc) -> u64 {
         inputs[0].elements() as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // Space to depth comes before the mean.
+        1
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -2,7 +2,7 @@
 use super::{gemm::Activation, matmul::check_bias};
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Io, Lowered, Op, OpError},
     plan::PlanError,
     target::Target,
@@ -251,6 +251,18 @@ impl Op for CausalConv3d {
         let k = inputs[1].elements() / inputs[1].shape[0].max(1);
         let sums = self.extents(&inputs[0], &inputs[1]).map(|e| e.output.iter().product::<usize>() * e.n);
         2 * sums.unwrap_or(output.elements()) as u64 * k as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        let options = [
+            self.cache.is_some() || self.fill == Fill::FirstFrame,
+            self.upsample,
+            self.bias.is_some(),
+            self.activation != Activation::None,
+            self.residual.is_some(),
+            self.frames != OutputFrames::Same,
+        ];
+        options.into_iter().filter(|used| *used).count()
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

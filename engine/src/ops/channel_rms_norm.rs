@@ -5,7 +5,7 @@ use crate::{
         math::Activation,
         simd::{Isa, Simd, Work},
     },
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError, elem},
     params,
     plan::PlanError,
@@ -63,6 +63,11 @@ impl Op for ChannelRmsNorm {
 
     fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
         (if self.silu { 8 } else { 4 }) * output.elements() as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // The factor gamma.
+        1 + usize::from(self.silu)
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -1,7 +1,7 @@
 //! Guidance and the solver's update of its state, in one pass.
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Binding, Dispatch, Io, Lowered, Op, OpError},
     params,
     plan::PlanError,
@@ -111,6 +111,12 @@ impl Op for DenoiseStep {
         let rows = inputs[0].shape[0];
         let per_row_element = 2 * (rows + 1 + usize::from(self.noisy)) as u64;
         per_row_element * output.elements() as u64
+    }
+
+    fn fused(&self, inputs: &[&Tensor]) -> usize {
+        // Row by row, each term after the first is a sum; one of all those sums is the op's own.
+        let rows = inputs[0].desc.shape[0];
+        rows * (rows + usize::from(self.noisy)) + usize::from(self.guided) - 1
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

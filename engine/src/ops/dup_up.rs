@@ -2,7 +2,7 @@
 use super::window::{frames, grid, window};
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError, Operand, elem},
     params,
     plan::PlanError,
@@ -105,6 +105,11 @@ impl Op for DupUp {
 
     fn flops(&self, _: &[TensorDesc], _: &TensorDesc) -> u64 {
         0
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // Depth to space comes after the repetition.
+        1
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

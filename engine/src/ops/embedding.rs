@@ -61,6 +61,11 @@ impl Op for Embedding {
         0
     }
 
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        let rows = (inputs[0].elements() * inputs[1].cols() * inputs[1].dtype.size()) as u64;
+        if index == 1 { rows.min(inputs[1].bytes()) } else { inputs[index].bytes() }
+    }
+
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
         const WG: u32 = 64;
         let table = &io.inputs[1];

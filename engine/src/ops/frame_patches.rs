@@ -2,7 +2,7 @@
 use super::window::{frames, grid};
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError, elem},
     params,
     plan::PlanError,
@@ -80,6 +80,10 @@ impl Op for FramePatches {
 
     fn flops(&self, _: &[TensorDesc], _: &TensorDesc) -> u64 {
         0
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        usize::from(self.clamp)
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -1,7 +1,7 @@
 //! Group norm over positions, frames or a whole volume, channels last, in two launches.
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Io, Lowered, Op, OpError},
     plan::PlanError,
     target::Target,
@@ -162,6 +162,11 @@ impl Op for GroupNorm {
         let modulation = if self.first_apart.is_some() { 2 } else { 0 };
         let activation = if self.silu { 4 } else { 0 };
         (8 + modulation + activation) * output.elements() as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // Factor and summand of the channels; those of the modulation, once resized.
+        2 + 3 * usize::from(self.first_apart.is_some()) + usize::from(self.silu)
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Binding, Dispatch, Io, Lowered, Op, OpError, elem},
     params,
     plan::PlanError,
@@ -127,6 +127,18 @@ impl Op for HeadNorm {
     fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
         let per_element = if self.rope.is_some() { 11 } else { 8 };
         per_element * output.elements() as u64
+    }
+
+    fn fused(&self, inputs: &[&Tensor]) -> usize {
+        // Norm, factor, summand and rotation of each part, less the op's own one.
+        inputs[1].desc.rows() * (3 + usize::from(self.rope.is_some())) - 1
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        match index {
+            0 => (inputs[0].rows() * self.heads * inputs[1].elements() * inputs[0].dtype.size()) as u64,
+            _ => inputs[index].bytes(),
+        }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -2,7 +2,7 @@
 use super::window;
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
     params,
     plan::PlanError,
@@ -84,6 +84,18 @@ impl Op for LatentsToFrames {
 
     fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
         2 * output.elements() as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // Factor and summand, before the order changes.
+        2
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        match (index, extents(&inputs[0])) {
+            (0, Some([channels, _, height, width])) => (4 * channels * self.frames * height * width) as u64,
+            _ => inputs[index].bytes(),
+        }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
     params,
     plan::PlanError,
@@ -150,6 +150,21 @@ impl Op for LayerNorm {
     fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
         let per_element = 6 + 2 * u64::from(self.affine) + 3 * u64::from(self.modulation.is_some());
         per_element * output.elements() as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        let streams = 1 + usize::from(self.modulation.is_some_and(|rows| rows.split.is_some()));
+        2 * usize::from(self.affine) + 2 * streams * usize::from(self.modulation.is_some())
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        let (x, cols) = (&inputs[0], inputs[0].cols());
+        let streams = 1 + usize::from(self.modulation.is_some_and(|rows| rows.split.is_some()));
+        match index {
+            0 => ((x.rows() - self.first_row) * cols * x.dtype.size()) as u64,
+            table if self.modulation.is_some() && table == self.table_input() => (4 * 2 * streams * cols) as u64,
+            _ => inputs[index].bytes(),
+        }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -9,12 +9,13 @@ use crate::{
         gemm::{self, Epilogue, Residual, RowGate, View, ViewMut},
         pack::{PackedWeight, Weights},
     },
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError, elem},
     params,
     plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
+    weight::Weight,
 };
 use shaders::Variant;
 use std::ops::Range;
@@ -197,6 +198,24 @@ impl Op for Matmul {
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
         2 * output.elements() as u64 * inputs[0].cols() as u64
+    }
+
+    fn fused(&self, inputs: &[&Tensor]) -> usize {
+        // Matrices that are stacked are products of their own.
+        let products = inputs[1].weight().map_or(1, Weight::parts) * (1 + usize::from(self.bias.is_some()));
+        let options = [
+            self.activation != Activation::None,
+            self.multiplier.is_some(),
+            self.gate.is_some(),
+            self.split.is_some(),
+            self.residual.is_some(),
+        ];
+        products - 1 + options.into_iter().filter(|used| *used).count()
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        let gates = 1 + u64::from(self.split.is_some());
+        if self.gate == Some(index) { gates * 4 * inputs[index].cols() as u64 } else { inputs[index].bytes() }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

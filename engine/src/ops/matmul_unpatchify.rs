@@ -8,7 +8,7 @@ use crate::{
         CpuIo,
         gemm::{self, Epilogue, View, ViewMut},
     },
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError},
     plan::PlanError,
     target::{Target, clamp_u32},
@@ -90,6 +90,11 @@ impl Op for MatmulUnpatchify {
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
         2 * output.elements() as u64 * inputs[0].cols() as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        // The change of order.
+        1 + usize::from(self.has_bias)
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -1,7 +1,7 @@
 //! A block's table of shifts, scales and gates, moved by the time embedding.
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Dispatch, Io, Lowered, Op, OpError, elem},
     params,
     plan::PlanError,
@@ -11,7 +11,8 @@ use crate::{
 use shaders::Variant;
 
 impl Graph {
-    /// `table` `[n, cols]` plus `temb`, which has as many elements, or `[cols]` that are added to every row.
+    /// `table` `[n, cols]` plus `temb`, some rows that are added to the table's in turns: one, or as many as each of the tables
+    /// has that are stacked in it.
     ///
     /// # Errors
     /// If shapes or dtypes do not fit.
@@ -41,7 +42,8 @@ impl Op for ModulationTable {
         OpError::expect_dtype(NAME, "table", table, DType::F32)?;
         OpError::expect_shape(NAME, "table", table, &[table.rows(), table.cols()])?;
         OpError::expect_activation(NAME, "temb", temb)?;
-        if temb.elements() != table.elements() && temb.elements() != table.cols() {
+        let whole = temb.elements() > 0 && temb.elements().is_multiple_of(table.cols());
+        if !whole || !table.elements().is_multiple_of(temb.elements()) {
             return Err(OpError::shape(NAME, "temb", &temb.shape, &table.shape));
         }
         Ok(table.clone())
@@ -49,6 +51,12 @@ impl Op for ModulationTable {
 
     fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
         output.elements() as u64
+    }
+
+    fn fused(&self, inputs: &[&Tensor]) -> usize {
+        // One row goes to all rows at once; several make a sum of their own with each table that is stacked.
+        let (table, temb) = (&inputs[0].desc, &inputs[1].desc);
+        if temb.elements() == table.cols() { 0 } else { table.elements() / temb.elements() - 1 }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

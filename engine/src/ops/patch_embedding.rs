@@ -8,7 +8,7 @@ use crate::{
         CpuIo,
         gemm::{self, Epilogue, Residual, View, ViewMut},
     },
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
     params,
     plan::PlanError,
@@ -128,6 +128,17 @@ impl Op for PatchEmbedding {
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
         2 * (output.rows() * inputs[1].elements()) as u64
+    }
+
+    fn fused(&self, _: &[&Tensor]) -> usize {
+        usize::from(self.bias.is_some()) + usize::from(self.residual.is_some())
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        match (index, Self::latents(&inputs[0])) {
+            (0, Some(extents)) => (extents.iter().product::<usize>() * inputs[0].dtype.size()) as u64,
+            _ => inputs[index].bytes(),
+        }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {

@@ -2,7 +2,7 @@
 use super::rows::{rows_of_a_task, spread_rows, sum_of};
 use crate::{
     cpu::CpuIo,
-    graph::Graph,
+    graph::{Graph, Tensor},
     op::{Binding, Dispatch, Io, Lowered, Op, OpError, elem},
     params,
     plan::PlanError,
@@ -39,6 +39,9 @@ pub struct Rope {
 impl Graph {
     /// Columns of `x` over their root mean square, times `weight`: `[rows, all]` and `[cols]` make `[rows, cols]`.
     ///
+    /// A weight `[parts, cols]` has a row for each of several runs of columns side by side, each normalised for itself: queries
+    /// and keys at once make `[rows, parts * cols]`.
+    ///
     /// # Errors
     /// If shapes or dtypes do not fit.
     pub fn rms_norm(
@@ -65,7 +68,9 @@ struct RmsNorm {
 
 params! {
     /// Of `rms_norm.wgsl`.
-    struct RmsNormParams { rows: u32, cols: u32, x_cols: u32, first_column: u32, half_head: u32, eps: f32 }
+    struct RmsNormParams {
+        items: u32, parts: u32, cols: u32, x_cols: u32, first_column: u32, half_head: u32, eps: f32,
+    }
 }
 
 const NAME: &str = "rms_norm";
@@ -77,11 +82,13 @@ impl Op for RmsNorm {
 
     fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
         let (x, weight) = (&inputs[0], &inputs[1]);
-        let cols = weight.elements();
+        let (parts, cols) = (weight.rows(), weight.cols());
         OpError::expect_activation(NAME, "x", x)?;
         OpError::expect_dtype(NAME, "weight", weight, DType::F32)?;
-        OpError::expect_shape(NAME, "weight", weight, &[cols])?;
-        let columns = self.first_column..self.first_column + cols;
+        if weight.shape.len() > 2 {
+            return Err(OpError::shape(NAME, "weight", &weight.shape, &[parts, cols]));
+        }
+        let columns = self.first_column..self.first_column + parts * cols;
         if columns.end > x.cols() {
             return Err(OpError::value(NAME, "range of columns", columns, format!("within 0..{}", x.cols())));
         }
@@ -96,7 +103,7 @@ impl Op for RmsNorm {
         }
         let mut shape = x.shape.clone();
         shape.pop();
-        shape.push(cols);
+        shape.push(parts * cols);
         let output = TensorDesc::new(&shape, self.out);
         OpError::expect_activation(NAME, "out", &output)?;
         Ok(output)
@@ -112,11 +119,24 @@ impl Op for RmsNorm {
         per_element * output.elements() as u64
     }
 
+    fn fused(&self, inputs: &[&Tensor]) -> usize {
+        // Norm, factor and rotation of each part, less the op's own one.
+        inputs[1].desc.rows() * (2 + usize::from(self.head_dim.is_some())) - 1
+    }
+
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        match index {
+            0 => (inputs[0].rows() * inputs[1].elements() * inputs[0].dtype.size()) as u64,
+            _ => inputs[index].bytes(),
+        }
+    }
+
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
-        let (rows, cols, x_cols) = (io.output.rows(), io.output.cols(), io.inputs[0].cols());
+        let (rows, x_cols, out_cols) = (io.output.rows(), io.inputs[0].cols(), io.output.cols());
+        let (parts, cols) = (io.inputs[1].rows(), io.inputs[1].cols());
         let half_head = self.head_dim.unwrap_or(0) / 2;
         let widest =
-            (x_cols * io.inputs[0].dtype.size()).max(cols * io.output.dtype.size()).max(4 * half_head);
+            (x_cols * io.inputs[0].dtype.size()).max(out_cols * io.output.dtype.size()).max(4 * half_head);
         let variant = Variant::new()
             .alias("X", elem(&io.inputs[0]))
             .alias("Out", elem(io.output))
@@ -124,7 +144,8 @@ impl Op for RmsNorm {
             .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
         let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
             let params = RmsNormParams {
-                rows: clamp_u32(tile.len()),
+                items: clamp_u32(tile.len() * parts),
+                parts: clamp_u32(parts),
                 cols: clamp_u32(cols),
                 x_cols: clamp_u32(x_cols),
                 first_column: clamp_u32(self.first_column),
@@ -135,7 +156,7 @@ impl Op for RmsNorm {
                 Some(_) => io.bind_input_rows(input, &tile, half_head),
                 None => Binding::unused(),
             };
-            let (variant, grid) = spread_rows(variant.clone(), tile.len(), cols, target);
+            let (variant, grid) = spread_rows(variant.clone(), tile.len() * parts, cols, target);
             Dispatch {
                 kernel: &shaders::RMS_NORM,
                 variant,
@@ -145,7 +166,7 @@ impl Op for RmsNorm {
                     io.bind_input(1),
                     angles(2),
                     angles(3),
-                    io.bind_output_rows(&tile, cols),
+                    io.bind_output_rows(&tile, out_cols),
                 ],
                 grid,
             }
@@ -157,14 +178,16 @@ impl Op for RmsNorm {
         let (x, weight, x_cols) = (io.input(0), io.input(1), io.desc(0).cols());
         let aliased = io.aliased == Some(0);
         let angles = self.head_dim.map(|head_dim| (io.input(2), io.input(3), head_dim / 2));
-        let cols = weight.len();
+        let (out_cols, cols) = (weight.len(), io.desc(1).cols());
         let normalise = |(row, out): (usize, &mut [f32])| {
             if !aliased {
-                out.copy_from_slice(&x[row * x_cols + self.first_column..][..cols]);
+                out.copy_from_slice(&x[row * x_cols + self.first_column..][..out_cols]);
             }
-            let scale = (sum_of(out, |v| v * v) / cols as f32 + self.eps).sqrt().recip();
-            for (value, weight) in out.iter_mut().zip(weight) {
-                *value = *value * scale * weight;
+            for (out, weight) in out.chunks_exact_mut(cols).zip(weight.chunks_exact(cols)) {
+                let scale = (sum_of(out, |v| v * v) / cols as f32 + self.eps).sqrt().recip();
+                for (value, weight) in out.iter_mut().zip(weight) {
+                    *value = *value * scale * weight;
+                }
             }
             if let Some((cos, sin, half)) = angles {
                 let (cos, sin) = (&cos[row * half..][..half], &sin[row * half..][..half]);
@@ -173,7 +196,7 @@ impl Op for RmsNorm {
                 }
             }
         };
-        io.output.par_chunks_mut(cols).enumerate().with_min_len(rows_of_a_task(cols)).for_each(normalise);
+        io.output.par_chunks_mut(out_cols).enumerate().with_min_len(rows_of_a_task(out_cols)).for_each(normalise);
     }
 }
 

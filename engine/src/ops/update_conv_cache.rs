@@ -25,7 +25,7 @@ impl Graph {
 #[derive(Debug)]
 struct UpdateConvCache;
 
-params! { struct UpdateConvCacheParams { count: u32, from_skip: u32, to_skip: u32 } }
+params! { struct UpdateConvCacheParams { count: u32, kept: u32, from_skip: u32, to_skip: u32 } }
 
 /// Elements to keep and elements to take over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ struct Copy {
     from: (Operand, usize, Elem),
     to: (Operand, usize, Elem),
     count: usize,
+    /// Elements in front that move down by `count` in the same launch.
+    kept: usize,
     quads: bool,
 }
 
@@ -56,6 +58,7 @@ impl Copy {
     fn dispatches(&self, target: &Target) -> Vec<Dispatch> {
         // A binding may begin up to 255 bytes early.
         let most = (usize::try_from(target.max_binding_bytes).unwrap_or(usize::MAX) - 256) / 4 / 256 * 256;
+        let most = if self.kept > 0 { self.count } else { most };
         let tiles = (0..self.count).step_by(most).map(|start| start..(start + most).min(self.count));
         tiles.map(|tile| self.dispatch(&tile, target)).collect()
     }
@@ -67,14 +70,20 @@ impl Copy {
             let (binding, skip) = window(operand, &(start + tile.start..start + tile.end), size, target);
             (binding, clamp_u32(skip / unit))
         };
-        let ((source, from_skip), (out, to_skip)) = (bind(self.from), bind(self.to));
-        let count = tile.len() / unit;
-        let params = UpdateConvCacheParams { count: clamp_u32(count), from_skip, to_skip };
+        let ((source, from_skip), (mut out, to_skip)) = (bind(self.from), bind(self.to));
+        if self.kept > 0 {
+            out.size += out.offset;
+            out.offset = 0;
+        }
+        let (count, kept) = (tile.len() / unit, clamp_u32(self.kept / unit));
+        let to_skip = if kept > 0 { kept } else { to_skip };
+        let params = UpdateConvCacheParams { count: clamp_u32(count), kept, from_skip, to_skip };
         Dispatch {
             kernel: KERNEL,
             variant: Variant::new()
                 .alias("X", self.from.2)
                 .alias("Out", self.to.2)
+                .constant("KEEPS", u32::from(self.kept > 0))
                 .import("UNIT", if self.quads { "unit_quad" } else { "unit_scalar" }),
             params: bytemuck::bytes_of(&params).to_vec(),
             bindings: vec![source, out],
@@ -102,6 +111,12 @@ impl Op for UpdateConvCache {
         0
     }
 
+    fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
+        let Moves { kept, taken } = Moves::new(&inputs[0], &inputs[1]);
+        let elements = if index == 0 { kept } else { taken };
+        (elements.len() * inputs[index].dtype.size()) as u64
+    }
+
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
         let moves = Moves::new(io.output, &io.inputs[1]);
         let quads =
@@ -110,17 +125,21 @@ impl Op for UpdateConvCache {
         let kept = moves.kept.len();
         let mut dispatches = Vec::new();
         let mut scratch = Vec::new();
-        if kept > 0 {
-            // Source and target may overlap, and one launch cannot read and write one buffer by two bindings.
+        let in_one = 4 * io.output.elements() as u64 + 256 <= target.max_binding_bytes;
+        if kept > 0 && !in_one {
+            // One launch cannot read and write one buffer by two bindings.
             scratch.push((kept * io.output.dtype.size()) as u64);
             let aside = (Operand::Scratch(0), 0, state);
             let from = (Operand::Output, moves.kept.start, state);
-            dispatches.extend(Copy { from, to: aside, count: kept, quads }.dispatches(target));
+            dispatches.extend(Copy { from, to: aside, count: kept, kept: 0, quads }.dispatches(target));
             let to = (Operand::Output, 0, state);
-            dispatches.extend(Copy { from: aside, to, count: kept, quads }.dispatches(target));
+            dispatches.extend(Copy { from: aside, to, count: kept, kept: 0, quads }.dispatches(target));
         }
         let (from, to) = ((Operand::Input(1), moves.taken.start, x), (Operand::Output, kept, state));
-        dispatches.extend(Copy { from, to, count: moves.taken.len(), quads }.dispatches(target));
+        dispatches.extend(
+            Copy { from, to, count: moves.taken.len(), kept: if in_one { kept } else { 0 }, quads }
+                .dispatches(target),
+        );
         Ok(Lowered { dispatches, scratch, choice: None })
     }
 
@@ -142,7 +161,7 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant = Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32);
+        let variant = Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).constant("KEEPS", 1);
         check_params::<UpdateConvCacheParams>(KERNEL, &variant.import("UNIT", "unit_scalar"));
     }
 
@@ -157,6 +176,10 @@ mod tests {
         assert_eq!(lowered.dispatches.len(), 3);
         let bindings: Vec<&Binding> = lowered.dispatches.iter().flat_map(|d| &d.bindings).collect();
         assert!(bindings.iter().all(|b| b.size <= 4096 && b.offset % 256 == 0));
+
+        let roomy = Target { max_binding_bytes: 8192, ..target.clone() };
+        let lowered = UpdateConvCache.lower(&io, &roomy).unwrap_or_else(|e| panic!("{e}"));
+        assert!(lowered.scratch.is_empty() && lowered.dispatches.len() == 1);
 
         let small = Target { max_binding_bytes: 2048, ..target };
         let lowered = UpdateConvCache.lower(&io, &small).unwrap_or_else(|e| panic!("{e}"));

@@ -1,4 +1,4 @@
-//! Modulation tables with a time embedding of their own size and with one row for all.
+//! Modulation tables with a time embedding of their own size, with one row for all, and stacked.
 use crate::{Case, CaseInput, Tolerance};
 use engine::DType;
 
@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases.push(case(6, 20, vec![6, 20], DType::F32));
+    cases.push(case(18, 23, vec![1, 6 * 23], DType::F32));
     cases
 }
 
@@ -43,6 +44,8 @@ mod tests {
     fn refuses_what_does_not_fit() {
         let refused = refusal((&[6, 8], DType::F32), (&[1, 47], DType::F32));
         assert_eq!(refused, "modulation: temb is [1, 47], expected [6, 8]");
+        let refused = refusal((&[6, 8], DType::F32), (&[4, 8], DType::F32));
+        assert_eq!(refused, "modulation: temb is [4, 8], expected [6, 8]");
         let refused = refusal((&[6, 8], DType::F16), (&[8], DType::F32));
         assert_eq!(refused, "modulation: table is f16, expected f32");
         let refused = refusal((&[1, 6, 8], DType::F32), (&[8], DType::F32));

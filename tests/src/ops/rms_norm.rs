@@ -1,4 +1,4 @@
-//! RMS norm, with and without rotation, of all columns and of some.
+//! RMS norm, with and without rotation, of all columns, of some, and of several runs of them.
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
@@ -12,13 +12,15 @@ struct Shape {
     rows: usize,
     x_cols: usize,
     first_column: usize,
+    parts: usize,
+    /// Of a part.
     cols: usize,
     head_dim: Option<usize>,
 }
 
 impl Shape {
     fn plain(rows: usize, cols: usize) -> Self {
-        Self { rows, x_cols: cols, first_column: 0, cols, head_dim: None }
+        Self { rows, x_cols: cols, first_column: 0, parts: 1, cols, head_dim: None }
     }
 
     fn rope(rows: usize, cols: usize, head_dim: usize) -> Self {
@@ -51,17 +53,24 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(case(shape, DType::F32, DType::F32));
     }
+    // Queries and keys of 8 rows, or of one, in a workgroup.
+    for shape in [Shape::rope(9, 48, 12).part(144, 0), Shape::plain(3, 35).part(107, 2)] {
+        cases.push(case(Shape { parts: 2, ..shape }, DType::F32, DType::F32));
+        cases.push(case(Shape { parts: 2, ..shape }, DType::F16, DType::F16));
+    }
     cases.push(in_place(DType::F32));
     cases.push(in_place(DType::F16));
     cases
 }
 
 fn case(shape: Shape, x: DType, out: DType) -> Case {
-    let Shape { rows, x_cols, first_column, cols, head_dim } = shape;
+    let Shape { rows, x_cols, first_column, parts, cols, head_dim } = shape;
     let rope = head_dim.map_or(String::new(), |d| format!("/heads of {d}"));
-    let name = format!("rms_norm/{rows}x{cols} from {first_column} of {x_cols}{rope}/{x}-{out}");
+    let several = if parts > 1 { format!("{parts}x") } else { String::new() };
+    let name = format!("rms_norm/{rows}x{several}{cols} from {first_column} of {x_cols}{rope}/{x}-{out}");
+    let weight = if parts > 1 { vec![parts, cols] } else { vec![cols] };
     let mut inputs =
-        vec![CaseInput::activation(&[rows, x_cols], x).spiked(), CaseInput::vector(&[cols]).range(0.5, 1.5)];
+        vec![CaseInput::activation(&[rows, x_cols], x).spiked(), CaseInput::vector(&weight).range(0.5, 1.5)];
     if let Some(head_dim) = head_dim {
         // Not on the unit circle, so that a cosine taken for a sine shows.
         inputs.push(CaseInput::activation(&[rows, head_dim / 2], DType::F32));
@@ -112,13 +121,14 @@ fn tolerance(out: DType) -> Tolerance {
 }
 
 fn reference(shape: Shape, data: &[Vec<f64>]) -> Vec<f64> {
-    let Shape { rows, x_cols, first_column, cols, head_dim } = shape;
-    let mut out = Vec::with_capacity(rows * cols);
-    for row in 0..rows {
-        let x = &data[0][row * x_cols + first_column..][..cols];
+    let Shape { rows, x_cols, first_column, parts, cols, head_dim } = shape;
+    let mut out = Vec::with_capacity(rows * parts * cols);
+    for item in 0..rows * parts {
+        let (row, part) = (item / parts, item % parts);
+        let x = &data[0][row * x_cols + first_column + part * cols..][..cols];
         let mean_square = x.iter().map(|v| v * v).sum::<f64>() / cols as f64;
         let y: Vec<f64> =
-            x.iter().zip(&data[1]).map(|(v, w)| v / (mean_square + f64::from(EPS)).sqrt() * w).collect();
+            x.iter().zip(&data[1][part * cols..]).map(|(v, w)| v / (mean_square + f64::from(EPS)).sqrt() * w).collect();
         for c in 0..cols {
             out.push(match head_dim {
                 None => y[c],
@@ -158,8 +168,10 @@ mod tests {
 
     #[test]
     fn refuses_what_does_not_fit() {
-        let refused = refusal(&f32(&[4, 8]), &f32(&[2, 4]), |_| PLAIN);
-        assert_eq!(refused, "rms_norm: weight is [2, 4], expected [8]");
+        let refused = refusal(&f32(&[4, 8]), &f32(&[1, 2, 4]), |_| PLAIN);
+        assert_eq!(refused, "rms_norm: weight is [1, 2, 4], expected [2, 4]");
+        let refused = refusal(&f32(&[4, 8]), &f32(&[3, 4]), |_| PLAIN);
+        assert_eq!(refused, "rms_norm: range of columns is 0..12, expected within 0..8");
         let refused = refusal(&f32(&[4, 8]), &f32(&[5]), |_| RmsNormOptions { first_column: 4, ..PLAIN });
         assert_eq!(refused, "rms_norm: range of columns is 4..9, expected within 0..8");
         let refused = refusal(&TensorDesc::new(&[4, 8], DType::U32), &f32(&[8]), |_| PLAIN);

@@ -18,6 +18,9 @@ pub fn cases() -> Vec<Case> {
     cases.push(case(1, &[1, 3], [3, 5, 7], F32, F32));
     cases.push(case(4, &[1, 1, 2, 1], [3, 5, 7], F32, F32));
     cases.push(case(4, &[3, 1], [2, 6, 4], F16, F16));
+    cases.push(case(4, &[3, 1], [2, 6, 4], F32, F32));
+    cases.push(case(4, &[3, 1], [2, 6, 3], F16, F16));
+    cases.push(case(3, &[3, 1], [2, 6, 4], F16, F16));
     cases.push(case(2, &[1, 1], [3, 5, 8], F32, F16));
     cases.push(case(2, &[1, 1], [3, 5, 8], F16, F32));
     cases

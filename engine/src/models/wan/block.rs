@@ -16,10 +16,11 @@ use model_loader::{Checkpoint, LoadError, config::WanTransformerConfig};
 #[derive(Debug)]
 pub(super) struct Block {
     name: String,
-    table: Weight,
+    /// Its first row in the table of modulations.
+    first_row: usize,
     self_qkv: Linear,
-    self_norm_q: Weight,
-    self_norm_k: Weight,
+    /// Of queries, then of keys: `[2, D]`.
+    self_norm: Weight,
     self_out: Linear,
     cross_norm: Option<(Weight, Weight)>,
     cross_q: Linear,
@@ -39,8 +40,8 @@ pub(super) struct BlockInputs<'a> {
     pub(super) config: &'a WanTransformerConfig,
     /// Of operands.
     pub(super) dtype: DType,
-    /// `[6 * D]` from the timestep.
-    pub(super) time: TensorId,
+    /// The rows of modulation of all blocks at this timestep, f32 `[6 * blocks, D]`.
+    pub(super) modulation: TensorId,
     /// Cosines, `[tokens, head_dim / 2]`.
     pub(super) cos: TensorId,
     /// Sines.
@@ -61,7 +62,8 @@ impl<'a> BlockContext<'a> {
     }
 }
 
-/// Rows of the modulation table.
+/// Rows of a block's modulations, and how many they are.
+pub(super) const MODULATIONS: usize = 6;
 const SELF_SHIFT: usize = 0;
 const SELF_SCALE: usize = 1;
 const SELF_GATE: usize = 2;
@@ -80,9 +82,13 @@ impl Block {
         let vector = |suffix: &str, shape: &[usize]| {
             checkpoint.tensor_shaped(&format!("{name}.{suffix}"), shape).map(|t| Weight::vector(&t))
         };
-        let table = checkpoint.tensor_shaped(&format!("{name}.scale_shift_table"), &[1, 6, dim])?;
         let square = |suffix: &str| Linear::load(checkpoint, &format!("{name}.{suffix}"), &[dim, dim]);
         let qkv: Vec<String> = ["to_q", "to_k", "to_v"].iter().map(|n| format!("{name}.attn1.{n}")).collect();
+        let mut self_norm = Vec::with_capacity(2 * dim);
+        for norm in ["norm_q", "norm_k"] {
+            self_norm
+                .extend(checkpoint.tensor_shaped(&format!("{name}.attn1.{norm}.weight"), &[dim])?.to_f32());
+        }
         let cross_norm = if config.cross_attn_norm {
             Some((vector("norm2.weight", &[dim])?, vector("norm2.bias", &[dim])?))
         } else {
@@ -92,10 +98,9 @@ impl Block {
             Linear::load(checkpoint, &format!("{name}.ffn.net.{suffix}"), &shape)
         };
         Ok(Self {
-            table: Weight::from_f32(&table.name, &[6, dim], table.to_f32()),
+            first_row: MODULATIONS * index,
             self_qkv: Linear::load_stacked(checkpoint, &qkv, &[dim, dim], true)?,
-            self_norm_q: vector("attn1.norm_q.weight", &[dim])?,
-            self_norm_k: vector("attn1.norm_k.weight", &[dim])?,
+            self_norm: Weight::from_f32(&format!("{name}.attn1.norm_qk"), &[2, dim], self_norm),
             self_out: square("attn1.to_out.0")?,
             cross_norm,
             cross_q: square("attn2.to_q")?,
@@ -134,14 +139,14 @@ impl Block {
         Ok(states)
     }
 
-    /// The six rows of modulation at this timestep, f32 `[6, D]`.
-    pub(super) fn modulation(
-        &self,
-        graph: &mut Graph,
-        inputs: &BlockInputs<'_>,
-    ) -> Result<TensorId, OpError> {
-        let table = graph.weight(&self.table);
-        graph.modulation(table, inputs.time)
+    /// The shift and scale of a norm.
+    fn modulation(&self, inputs: &BlockInputs<'_>, shift: usize, scale: usize) -> Modulation {
+        let [shift, scale] = [shift, scale].map(|row| self.first_row + row);
+        Modulation { table: inputs.modulation, shift, scale, split: None }
+    }
+
+    fn gate(&self, inputs: &BlockInputs<'_>, row: usize) -> Gate {
+        Gate { table: inputs.modulation, row: self.first_row + row, split: None }
     }
 
     /// x + gate * self-attention(norm(x)). Does not see the text: both guidance passes share that of block 0.
@@ -149,24 +154,22 @@ impl Block {
         &self,
         graph: &mut Graph,
         inputs: &BlockInputs<'_>,
-        modulation: TensorId,
         x: TensorId,
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
         let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let dim = heads * head_dim;
-        let rows = Modulation { table: modulation, shift: SELF_SHIFT, scale: SELF_SCALE, split: None };
+        let rows = self.modulation(inputs, SELF_SHIFT, SELF_SCALE);
         let normed = graph.layer_norm(x, &norm_options(config, Some(rows), None, dtype))?;
         let qkv = self.self_qkv.forward(graph, normed, dtype)?;
         let rope = Some(Rope { cos: inputs.cos, sin: inputs.sin, head_dim });
         let options = RmsNormOptions { first_column: 0, eps: config.eps, rope, out: dtype };
-        let (norm_q, norm_k) = (graph.weight(&self.self_norm_q), graph.weight(&self.self_norm_k));
-        let q = graph.rms_norm(qkv, norm_q, &options)?;
-        let k = graph.rms_norm(qkv, norm_k, &RmsNormOptions { first_column: dim, ..options })?;
+        let norm = graph.weight(&self.self_norm);
+        let qk = graph.rms_norm(qkv, norm, &options)?;
         let attended = graph.attention(&AttentionInputs {
-            q: (q, 0),
-            k: (k, 0),
+            q: (qk, 0),
+            k: (qk, dim),
             v: (qkv, 2 * dim),
             heads,
             head_dim,
@@ -179,7 +182,7 @@ impl Block {
             let plain = self.self_out.forward(graph, attended, DType::F32)?;
             graph.tap(tap, plain);
         }
-        let gate = Some(Gate { table: modulation, row: SELF_GATE, split: None });
+        let gate = Some(self.gate(inputs, SELF_GATE));
         let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
         self.self_out.forward_with(graph, attended, options)
     }
@@ -190,7 +193,6 @@ impl Block {
         graph: &mut Graph,
         inputs: &BlockInputs<'_>,
         context: BlockContext<'_>,
-        modulation: TensorId,
         x: TensorId,
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
@@ -227,11 +229,11 @@ impl Block {
         let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
         let x = self.cross_out.forward_with(graph, attended, options)?;
 
-        let rows = Modulation { table: modulation, shift: FEED_SHIFT, scale: FEED_SCALE, split: None };
+        let rows = self.modulation(inputs, FEED_SHIFT, FEED_SCALE);
         let normed = graph.layer_norm(x, &norm_options(config, Some(rows), None, dtype))?;
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
         let hidden = self.up.forward_with(graph, normed, gelu)?;
-        let gate = Some(Gate { table: modulation, row: FEED_GATE, split: None });
+        let gate = Some(self.gate(inputs, FEED_GATE));
         let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
         self.down.forward_with(graph, hidden, options)
     }

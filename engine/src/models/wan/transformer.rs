@@ -1,6 +1,6 @@
 //! `WanTransformer3DModel`: latents, timestep and text to velocity.
 use super::{
-    block::{Block, BlockContext, BlockInputs, norm_options},
+    block::{Block, BlockContext, BlockInputs, MODULATIONS, norm_options},
     rope::rope_tables,
 };
 use crate::{
@@ -25,6 +25,8 @@ pub struct WanTransformer {
     time_proj: Linear,
     text_in: Linear,
     text_out: Linear,
+    /// The tables of all blocks' modulations, one below the other.
+    block_tables: Weight,
     blocks: Vec<Block>,
     head_table: Weight,
     proj_out: Linear,
@@ -65,7 +67,9 @@ impl DenoisingTransformer for WanTransformer {
         let grid = self.grid(&shape[shape.len() - 4..]);
         let (time, temb) = self.embed_time(graph, timestep)?;
         let (cos, sin) = self.rope(graph, grid);
-        let inputs = BlockInputs { config: &self.config, dtype, time, cos, sin };
+        let tables = graph.weight(&self.block_tables);
+        let modulation = graph.modulation(tables, time)?;
+        let inputs = BlockInputs { config: &self.config, dtype, modulation, cos, sin };
 
         let (weight, bias) = (graph.weight(&self.patch_weight), graph.weight(&self.patch_bias));
         let (patch, out) = (self.config.patch_size, DType::F32);
@@ -73,26 +77,21 @@ impl DenoisingTransformer for WanTransformer {
         let x = graph.patch_embedding(latents, weight, &options)?;
         graph.tap("patch_embed", x);
 
-        let modulations = self
-            .blocks
-            .iter()
-            .map(|block| block.modulation(graph, &inputs))
-            .collect::<Result<Vec<_>, _>>()?;
         // The first self-attention has not seen the text: all passes share it.
         let first = match self.blocks.first() {
-            Some(block) => block.attend_self(graph, &inputs, modulations[0], x, Some("block0.attn1"))?,
+            Some(block) => block.attend_self(graph, &inputs, x, Some("block0.attn1"))?,
             None => x,
         };
         let mut velocities = Vec::with_capacity(contexts.len());
         for (pass, context) in contexts.iter().enumerate() {
             let mut x = first;
-            for (index, (block, modulation)) in self.blocks.iter().zip(&modulations).enumerate() {
+            for (index, block) in self.blocks.iter().enumerate() {
                 if index > 0 {
-                    x = block.attend_self(graph, &inputs, *modulation, x, None)?;
+                    x = block.attend_self(graph, &inputs, x, None)?;
                 }
                 let tap = (pass == 0 && index == 0).then_some("block0.attn2");
                 let context = BlockContext::of(context, index);
-                x = block.attend_text_and_feed(graph, &inputs, context, *modulation, x, tap)?;
+                x = block.attend_text_and_feed(graph, &inputs, context, x, tap)?;
                 if pass == 0 && (index == 0 || index + 1 == self.blocks.len()) {
                     graph.tap(&format!("block{index}"), x);
                 }
@@ -128,7 +127,14 @@ impl WanTransformer {
         };
         let patch = [dim, config.in_channels, pt, ph, pw];
         let table = checkpoint.tensor_shaped("scale_shift_table", &[1, 2, dim])?;
+        let mut block_tables = Vec::with_capacity(config.num_layers * MODULATIONS * dim);
+        for index in 0..config.num_layers {
+            let name = format!("blocks.{index}.scale_shift_table");
+            block_tables.extend(checkpoint.tensor_shaped(&name, &[1, MODULATIONS, dim])?.to_f32());
+        }
+        let rows = config.num_layers * MODULATIONS;
         Ok(Self {
+            block_tables: Weight::from_f32("blocks' scale_shift_table", &[rows, dim], block_tables),
             patch_weight: Weight::matrix(checkpoint.tensor_shaped("patch_embedding.weight", &patch)?),
             patch_bias: Weight::vector(&checkpoint.tensor_shaped("patch_embedding.bias", &[dim])?),
             time_in: linear("time_embedder.linear_1", [dim, config.freq_dim])?,

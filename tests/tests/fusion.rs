@@ -1,0 +1,95 @@
+//! What plans say of fusion: how many launches the ops stand for, and that they move little more than they must.
+use engine::{
+    DType, Graph, TensorId, Weight,
+    op::OpError,
+    ops::{Activation, Gate, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope},
+    plan::{Plan, PlanTarget},
+    target::Target,
+    workbench,
+};
+use model_loader::{Bytes, HostTensor};
+
+fn plan(target: &PlanTarget, build: impl Fn(&mut Graph) -> Result<TensorId, OpError>) -> Plan {
+    let mut graph = Graph::new();
+    let out = build(&mut graph).unwrap_or_else(|e| panic!("{e}"));
+    graph.output("out", out);
+    Plan::new(&graph, target).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Launches as they are and unfused, on a GPU and on the CPU.
+fn launches(build: impl Fn(&mut Graph) -> Result<TensorId, OpError>) -> (usize, usize) {
+    let [gpu, cpu] = [PlanTarget::Gpu(Target::webgpu_defaults()), PlanTarget::Cpu].map(|target| {
+        let plan = plan(&target, &build);
+        (plan.launches(), plan.unfused_launches())
+    });
+    assert_eq!(gpu, cpu);
+    gpu
+}
+
+fn matrix(rows: usize, cols: usize) -> HostTensor {
+    let bytes = Bytes::from(vec![0; 4 * rows * cols]);
+    HostTensor { name: String::new(), dtype: model_loader::DType::F32, shape: vec![rows, cols], bytes }
+}
+
+#[test]
+fn every_function_of_an_epilogue_is_counted() {
+    let product = |graph: &mut Graph, stacked: usize, full: bool| {
+        let parts: Vec<HostTensor> = (0..stacked).map(|_| matrix(8, 8)).collect();
+        let x = graph.input("x", &[4, 8], DType::F32);
+        let weight = graph.weight(&Weight::stack("w", &parts));
+        let (bias, same) = (graph.input("b", &[8], DType::F32), graph.input("r", &[4, 8], DType::F32));
+        let (table, multiplier) =
+            (graph.input("g", &[6, 8], DType::F32), graph.input("m", &[4, 8], DType::F32));
+        let bare = MatmulOptions::new(DType::F32);
+        let everything = MatmulOptions {
+            bias: Some(bias),
+            activation: Activation::Silu,
+            multiplier: Some(multiplier),
+            residual: Some(same),
+            gate: Some(Gate { table, row: 2, split: None }),
+            ..bare
+        };
+        graph.matmul(x, weight, if full { &everything } else { &bare })
+    };
+    assert_eq!(launches(|graph| product(graph, 1, false)), (1, 1));
+    assert_eq!(launches(|graph| product(graph, 3, false)), (1, 3));
+    assert_eq!(launches(|graph| product(graph, 1, true)), (1, 6));
+}
+
+#[test]
+fn norms_count_what_follows_them() {
+    let normed = |graph: &mut Graph, modulated: bool| {
+        let (x, table) = (graph.input("x", &[4, 8], DType::F32), graph.input("t", &[6, 8], DType::F32));
+        let modulation = modulated.then_some(Modulation { table, shift: 0, scale: 1, split: None });
+        let options = LayerNormOptions { first_row: 0, eps: 1e-6, affine: None, modulation, out: DType::F32 };
+        graph.layer_norm(x, &options)
+    };
+    assert_eq!(launches(|graph| normed(graph, false)), (1, 1));
+    assert_eq!(launches(|graph| normed(graph, true)), (1, 3));
+    let queries_and_keys = |graph: &mut Graph| {
+        let (x, weight) = (graph.input("x", &[4, 24], DType::F32), graph.input("w", &[2, 8], DType::F32));
+        let [cos, sin] = ["c", "s"].map(|name| graph.input(name, &[4, 2], DType::F32));
+        let rope = Some(Rope { cos, sin, head_dim: 4 });
+        graph.rms_norm(x, weight, &RmsNormOptions { first_column: 0, eps: 1e-6, rope, out: DType::F32 })
+    };
+    assert_eq!(launches(queries_and_keys), (1, 6));
+    // Two of the three parts of x, the weight, both tables, the result.
+    let needed = 4 * (4 * 16 + 16 + 2 * 4 * 2 + 4 * 16);
+    let target = PlanTarget::Gpu(Target::webgpu_defaults());
+    let plan = plan(&target, queries_and_keys);
+    assert_eq!((plan.bytes(), plan.least_bytes()), (needed, needed));
+}
+
+/// On a GPU: a launch of software is cut short far sooner, and reads its weights again.
+#[test]
+fn no_op_moves_half_as_much_again_as_it_must() {
+    let target = PlanTarget::Gpu(Target { max_buffer_bytes: 1 << 30, ..Target::webgpu_defaults() });
+    for case in workbench::cases() {
+        let graph = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let plan = Plan::new(&graph, &target).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let cost = plan.ops[0].cost;
+        assert!(cost.bytes >= cost.least_bytes, "{}: {cost:?}", case.name);
+        // A group norm reads its input twice, and the moments are a little more.
+        assert!(cost.ratio() <= 1.51, "{}: {:.2}, {cost:?}", case.name, cost.ratio());
+    }
+}
