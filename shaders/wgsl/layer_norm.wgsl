@@ -1,14 +1,16 @@
 // y[r, c] = (x[r, c] - mean) / sqrt(variance + eps) of row r; with AFFINE y * weight[c] + bias[c]; then, with MODULATION,
-// y * (1 + table[scale_row, c]) + table[shift_row, c]. The sum is of differences from the row's
-// first value and the variance is taken about the mean, so a large mean does not cancel.
-// The first split_rows rows take rows of the table that are split_offset further down.
+// y * (1 + table[scale_row, c]) + table[shift_row, c]. The sum is of differences from the row's first value and the variance is
+// taken about the mean, so a large mean does not cancel. A row is read once where it can be held.
+// The first split_rows rows take rows of the table that are split_offset further down. A unit is one element, or four.
 // AFFINE, MODULATION: 0 or 1. IN_PLACE: 1 if `out` holds x.
-#import ROW
+#import UNIT
+#import held_row
 
 struct Params {
     rows: u32,
     cols: u32,
-    x_start: u32,      // where row 0 begins in x
+    units: u32,        // of a row
+    x_start: u32,      // where row 0 begins in x, in units
     shift_row: u32,    // of table
     scale_row: u32,    // of table
     split_rows: u32,
@@ -17,17 +19,17 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<X>;              // [rows, cols]
-@group(0) @binding(2) var<storage, read> weight: array<f32>;       // [cols]
-@group(0) @binding(3) var<storage, read> bias: array<f32>;         // [cols]
-@group(0) @binding(4) var<storage, read> table: array<f32>;        // [table rows, cols]
-@group(0) @binding(5) var<storage, read_write> out: array<Out>;    // [rows, cols]
+@group(0) @binding(1) var<storage, read> x: array<XUnit>;           // [rows, cols]
+@group(0) @binding(2) var<storage, read> weight: array<Value>;      // [cols]
+@group(0) @binding(3) var<storage, read> bias: array<Value>;        // [cols]
+@group(0) @binding(4) var<storage, read> table: array<Value>;       // [table rows, cols]
+@group(0) @binding(5) var<storage, read_write> out: array<OutUnit>; // [rows, cols]
 
-fn load(index: u32) -> f32 {
+fn load(index: u32) -> Value {
     if IN_PLACE != 0u {
-        return f32(out[index]);
+        return Value(out[index]);
     }
-    return f32(x[params.x_start + index]);
+    return Value(x[params.x_start + index]);
 }
 
 @compute @workgroup_size(WG)
@@ -38,33 +40,41 @@ fn main(
 ) {
     let wanted_row = row_of(group.y * groups.x + group.x, lane);
     let row = min(wanted_row, params.rows - 1u);
-    let start = row * params.cols;
-    let pivot = load(start);
+    let start = row * params.units;
+    let pivot = first_of(load(start));
     var sum = 0.0;
-    for (var c = first_column(lane); c < params.cols; c += column_step()) {
-        sum += load(start + c) - pivot;
+    for (var step = 0u; step < steps(); step++) {
+        let c = unit_at(step, lane);
+        if c < params.units {
+            sum += total_of(fetch(start + c, step) - pivot);
+        }
     }
     let mean = pivot + row_sum(sum, lane) / f32(params.cols);
     var squares = 0.0;
-    for (var c = first_column(lane); c < params.cols; c += column_step()) {
-        let centred = load(start + c) - mean;
-        squares += centred * centred;
+    for (var step = 0u; step < steps(); step++) {
+        let c = unit_at(step, lane);
+        if c < params.units {
+            squares += dot_self(fetch_again(start + c, step) - mean);
+        }
     }
     let scale = inverseSqrt(row_sum(squares, lane) / f32(params.cols) + params.eps);
     if wanted_row != row {
         return;
     }
     let moved = select(0u, params.split_offset, row < params.split_rows);
-    let scales = (params.scale_row + moved) * params.cols;
-    let shifts = (params.shift_row + moved) * params.cols;
-    for (var c = first_column(lane); c < params.cols; c += column_step()) {
-        var y = (load(start + c) - mean) * scale;
-        if AFFINE != 0u {
-            y = y * weight[c] + bias[c];
+    let scales = (params.scale_row + moved) * params.units;
+    let shifts = (params.shift_row + moved) * params.units;
+    for (var step = 0u; step < steps(); step++) {
+        let c = unit_at(step, lane);
+        if c < params.units {
+            var y = (fetch_again(start + c, step) - mean) * scale;
+            if AFFINE != 0u {
+                y = y * weight[c] + bias[c];
+            }
+            if MODULATION != 0u {
+                y = y * (1.0 + table[scales + c]) + table[shifts + c];
+            }
+            out[start + c] = OutUnit(y);
         }
-        if MODULATION != 0u {
-            y = y * (1.0 + table[scales + c]) + table[shifts + c];
-        }
-        out[start + c] = Out(y);
     }
 }

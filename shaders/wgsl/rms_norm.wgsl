@@ -1,31 +1,34 @@
 // For each of `parts` runs of columns p: y[r, p, c] = x[r, first + p cols + c] / sqrt(mean over c of x[r, first + p cols + c]^2 + eps)
-// * weight[p, c]; then, with ROPE, each pair (2i, 2i + 1) of a head is turned by the row's angle i. Sums in f32.
-// A "row" of ROW is a part of a row.
-// ROPE: 0 or 1. IN_PLACE: 1 if `out` holds x.
-#import ROW
+// * weight[p, c]; then, with TURN, each pair (2i, 2i + 1) of a head is turned by the row's angle i. Sums in f32.
+// A "row" of ROW is a part of a row; it is read once where it can be held. A unit is one element, two or four.
+// IN_PLACE: 1 if `out` holds x.
+#import UNIT
+#import held_row
 
 struct Params {
     items: u32,        // parts of all rows
     parts: u32,        // of a row
     cols: u32,         // of a part
-    x_cols: u32,
-    first_column: u32, // of x
+    units: u32,        // of a part
+    x_units: u32,      // of a row of x
+    first_unit: u32,   // of x
     half_head: u32,    // pairs of a head
     eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<X>;              // [rows, x_cols]
-@group(0) @binding(2) var<storage, read> weight: array<f32>;       // [parts, cols]
-@group(0) @binding(3) var<storage, read> cosines: array<f32>;      // [rows, half_head]
-@group(0) @binding(4) var<storage, read> sines: array<f32>;        // [rows, half_head]
-@group(0) @binding(5) var<storage, read_write> out: array<Out>;    // [rows, parts, cols]
+@group(0) @binding(1) var<storage, read> x: array<XUnit>;           // [rows, x_units]
+@group(0) @binding(2) var<storage, read> weight: array<Value>;      // [parts, units]
+@group(0) @binding(3) var<storage, read> cosines: array<f32>;       // [rows, half_head]
+@group(0) @binding(4) var<storage, read> sines: array<f32>;         // [rows, half_head]
+@group(0) @binding(5) var<storage, read_write> out: array<OutUnit>; // [rows, parts, units]
+#import TURN
 
-fn load(index: u32) -> f32 {
+fn load(index: u32) -> Value {
     if IN_PLACE != 0u {
-        return f32(out[index]);
+        return Value(out[index]);
     }
-    return f32(x[index]);
+    return Value(x[index]);
 }
 
 @compute @workgroup_size(WG)
@@ -37,32 +40,24 @@ fn main(
     let wanted_item = row_of(group.y * groups.x + group.x, lane);
     let item = min(wanted_item, params.items - 1u);
     let row = item / params.parts;
-    let weight_start = item % params.parts * params.cols;
-    let x_start = row * params.x_cols + params.first_column + weight_start;
+    let weight_start = item % params.parts * params.units;
+    let x_start = row * params.x_units + params.first_unit + weight_start;
     var squares = 0.0;
-    for (var c = first_column(lane); c < params.cols; c += column_step()) {
-        let value = load(x_start + c);
-        squares += value * value;
+    for (var step = 0u; step < steps(); step++) {
+        let c = unit_at(step, lane);
+        if c < params.units {
+            squares += dot_self(fetch(x_start + c, step));
+        }
     }
     let scale = inverseSqrt(row_sum(squares, lane) / f32(params.cols) + params.eps);
     if wanted_item != item {
         return;
     }
-    let out_start = item * params.cols;
-    if ROPE == 0u {
-        for (var c = first_column(lane); c < params.cols; c += column_step()) {
-            out[out_start + c] = Out(load(x_start + c) * scale * weight[weight_start + c]);
-        }
-    } else {
-        for (var pair = first_column(lane); pair < params.cols / 2u; pair += column_step()) {
-            let c = 2u * pair;
-            let a = load(x_start + c) * scale * weight[weight_start + c];
-            let b = load(x_start + c + 1u) * scale * weight[weight_start + c + 1u];
-            let angle = row * params.half_head + pair % params.half_head;
-            let cosine = cosines[angle];
-            let sine = sines[angle];
-            out[out_start + c] = Out(a * cosine - b * sine);
-            out[out_start + c + 1u] = Out(a * sine + b * cosine);
+    for (var step = 0u; step < steps(); step++) {
+        let c = unit_at(step, lane);
+        if c < params.units {
+            let y = fetch_again(x_start + c, step) * scale * weight[weight_start + c];
+            out[item * params.units + c] = OutUnit(turned(y, c, params.half_head, row * params.half_head));
         }
     }
 }

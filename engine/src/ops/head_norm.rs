@@ -1,7 +1,7 @@
 //! Layer norm of every head of queries and keys, and the rotary position embedding of what comes out.
 use super::{
-    rms_norm::{Rope, rotate},
-    rows::{rows_of_a_task, spread_short_rows, sum_of},
+    rms_norm::{Rope, expect_pairs, rotate, turn},
+    rows::{Rows, rows_of_a_task, sum_of, unit_of},
 };
 use crate::{
     cpu::CpuIo,
@@ -75,7 +75,7 @@ struct HeadNorm {
 params! {
     /// Of `head_norm.wgsl`.
     struct HeadNormParams {
-        items: u32, heads: u32, part_heads: u32, head_size: u32, x_cols: u32, first_column: u32, row_start: u32,
+        items: u32, heads: u32, part_heads: u32, cols: u32, units: u32, x_units: u32, first_unit: u32, row_start: u32,
         rope_row: u32, eps: f32,
     }
 }
@@ -110,6 +110,7 @@ impl Op for HeadNorm {
             if turned != head_dim {
                 return Err(OpError::value(NAME, "rope's head_dim", turned, format!("{head_dim}")));
             }
+            expect_pairs(NAME, self.first_column, x)?;
             if first_row >= x.rows() {
                 let expected = format!("below {}", x.rows());
                 return Err(OpError::value(NAME, "rope's first row", first_row, expected));
@@ -145,19 +146,21 @@ impl Op for HeadNorm {
         let (rows, cols, x_cols) = (io.output.rows(), io.output.cols(), io.inputs[0].cols());
         let head_dim = io.inputs[1].cols();
         let heads = cols / head_dim;
+        let unit = unit_of(&[head_dim, x_cols, self.first_column]);
         let widest = (x_cols * io.inputs[0].dtype.size()).max(cols * io.output.dtype.size());
         let variant = Variant::new()
             .alias("X", elem(&io.inputs[0]))
             .alias("Out", elem(io.output))
-            .constant("ROPE", u32::from(self.rope.is_some()));
+            .import("TURN", turn(self.rope.is_some(), unit));
         let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
             let params = HeadNormParams {
                 items: clamp_u32(tile.len() * heads),
                 heads: clamp_u32(heads),
                 part_heads: clamp_u32(self.heads),
-                head_size: clamp_u32(head_dim),
-                x_cols: clamp_u32(x_cols),
-                first_column: clamp_u32(self.first_column),
+                cols: clamp_u32(head_dim),
+                units: clamp_u32(head_dim / unit),
+                x_units: clamp_u32(x_cols / unit),
+                first_unit: clamp_u32(self.first_column / unit),
                 row_start: clamp_u32(tile.start),
                 rope_row: clamp_u32(self.rope.map_or(0, |(_, first_row)| first_row)),
                 eps: self.eps,
@@ -166,7 +169,8 @@ impl Op for HeadNorm {
                 Some(_) => io.bind_input(input),
                 None => Binding::unused(),
             };
-            let (variant, grid) = spread_short_rows(variant.clone(), tile.len() * heads, target);
+            let items = Rows { count: tile.len() * heads, units: head_dim / unit, unit };
+            let (variant, grid) = items.spread_short(variant.clone(), target);
             Dispatch {
                 kernel: &shaders::HEAD_NORM,
                 variant,
@@ -194,7 +198,8 @@ impl Op for HeadNorm {
             let parts = weight.chunks_exact(head_dim).zip(bias.chunks_exact(head_dim));
             for (part, (weight, bias)) in out.chunks_exact_mut(self.heads * head_dim).zip(parts) {
                 for head in part.chunks_exact_mut(head_dim) {
-                    let mean = sum_of(head, |v| v) / head_dim as f32;
+                    let pivot = head[0];
+                    let mean = pivot + sum_of(head, |v| v - pivot) / head_dim as f32;
                     let variance = sum_of(head, |v| (v - mean) * (v - mean)) / head_dim as f32;
                     let scale = (variance + self.eps).sqrt().recip();
                     for ((value, weight), bias) in head.iter_mut().zip(weight).zip(bias) {
@@ -221,7 +226,10 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant = Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).constant("ROPE", 1);
-        check_params::<HeadNormParams>(&shaders::HEAD_NORM, &variant.import("ROW", "row_invocation"));
+        let variant =
+            Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).import("TURN", turn(true, 4));
+        let (variant, _) =
+            Rows { count: 1, units: 1, unit: 4 }.spread_short(variant, &Target::webgpu_defaults());
+        check_params::<HeadNormParams>(&shaders::HEAD_NORM, &variant);
     }
 }

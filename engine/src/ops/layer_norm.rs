@@ -1,6 +1,6 @@
 //! Layer norm with a learned affine map, a modulation by the time embedding, both or neither.
 use super::{
-    rows::{Split, rows_of_a_task, spread_rows, sum_of},
+    rows::{Rows, Split, rows_of_a_task, sum_of, unit_of},
     window::window,
 };
 use crate::{
@@ -92,7 +92,7 @@ impl TableRows {
 params! {
     /// Of `layer_norm.wgsl`.
     struct LayerNormParams {
-        rows: u32, cols: u32, x_start: u32, shift_row: u32, scale_row: u32, split_rows: u32, split_offset: u32, eps: f32,
+        rows: u32, cols: u32, units: u32, x_start: u32, shift_row: u32, scale_row: u32, split_rows: u32, split_offset: u32, eps: f32,
     }
 }
 
@@ -162,7 +162,9 @@ impl Op for LayerNorm {
         let streams = 1 + usize::from(self.modulation.is_some_and(|rows| rows.split.is_some()));
         match index {
             0 => ((x.rows() - self.first_row) * cols * x.dtype.size()) as u64,
-            table if self.modulation.is_some() && table == self.table_input() => (4 * 2 * streams * cols) as u64,
+            table if self.modulation.is_some() && table == self.table_input() => {
+                (4 * 2 * streams * cols) as u64
+            }
             _ => inputs[index].bytes(),
         }
     }
@@ -173,6 +175,7 @@ impl Op for LayerNorm {
         let slack = usize::try_from(target.offset_alignment.max(256)).unwrap_or(256).div_ceil(128);
         let widest = cols * io.inputs[0].dtype.size().max(io.output.dtype.size())
             + if self.first_row > 0 { slack } else { 0 };
+        let unit = unit_of(&[cols]);
         let modulation = self.modulation.unwrap_or(TableRows { shift: 0, scale: 0, split: None });
         let variant = Variant::new()
             .alias("X", elem(&io.inputs[0]))
@@ -194,14 +197,16 @@ impl Op for LayerNorm {
             let params = LayerNormParams {
                 rows: clamp_u32(tile.len()),
                 cols: clamp_u32(cols),
-                x_start: clamp_u32(x_start),
+                units: clamp_u32(cols / unit),
+                x_start: clamp_u32(x_start / unit),
                 shift_row: clamp_u32(modulation.shift),
                 scale_row: clamp_u32(modulation.scale),
                 split_rows: clamp_u32(split_rows.saturating_sub(tile.start)),
                 split_offset: clamp_u32(offset),
                 eps: self.eps,
             };
-            let (variant, grid) = spread_rows(variant.clone(), tile.len(), cols, target);
+            let rows = Rows { count: tile.len(), units: cols / unit, unit };
+            let (variant, grid) = rows.spread(variant.clone(), target);
             Dispatch {
                 kernel: &shaders::LAYER_NORM,
                 variant,
@@ -227,7 +232,8 @@ impl Op for LayerNorm {
             if !aliased {
                 out.copy_from_slice(&x[(self.first_row + row) * cols..][..cols]);
             }
-            let mean = sum_of(out, |v| v) / cols as f32;
+            let pivot = out[0];
+            let mean = pivot + sum_of(out, |v| v - pivot) / cols as f32;
             let variance = sum_of(out, |v| (v - mean) * (v - mean)) / cols as f32;
             let scale = (variance + self.eps).sqrt().recip();
             for value in out.iter_mut() {
@@ -257,8 +263,9 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant =
-            Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).import("ROW", "row_workgroup");
+        let variant = Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32);
+        let rows = Rows { count: 1, units: 1, unit: 1 };
+        let (variant, _) = rows.spread(variant, &Target::webgpu_defaults());
         let variant = variant.constant("AFFINE", 1).constant("MODULATION", 1).constant("IN_PLACE", 0);
         check_params::<LayerNormParams>(&shaders::LAYER_NORM, &variant);
     }

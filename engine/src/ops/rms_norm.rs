@@ -1,5 +1,5 @@
 //! RMS norm of some columns of a matrix, and the rotary position embedding of what comes out.
-use super::rows::{rows_of_a_task, spread_rows, sum_of};
+use super::rows::{Rows, rows_of_a_task, sum_of, unit_of};
 use crate::{
     cpu::CpuIo,
     graph::{Graph, Tensor},
@@ -69,7 +69,7 @@ struct RmsNorm {
 params! {
     /// Of `rms_norm.wgsl`.
     struct RmsNormParams {
-        items: u32, parts: u32, cols: u32, x_cols: u32, first_column: u32, half_head: u32, eps: f32,
+        items: u32, parts: u32, cols: u32, units: u32, x_units: u32, first_unit: u32, half_head: u32, eps: f32,
     }
 }
 
@@ -96,6 +96,7 @@ impl Op for RmsNorm {
             if head_dim == 0 || head_dim % 2 != 0 || cols % head_dim != 0 {
                 return Err(OpError::value(NAME, "head_dim", head_dim, format!("an even divisor of {cols}")));
             }
+            expect_pairs(NAME, self.first_column, x)?;
             for (what, table) in [("cos", &inputs[2]), ("sin", &inputs[3])] {
                 OpError::expect_dtype(NAME, what, table, DType::F32)?;
                 OpError::expect_shape(NAME, what, table, &[x.rows(), head_dim / 2])?;
@@ -137,18 +138,20 @@ impl Op for RmsNorm {
         let half_head = self.head_dim.unwrap_or(0) / 2;
         let widest =
             (x_cols * io.inputs[0].dtype.size()).max(out_cols * io.output.dtype.size()).max(4 * half_head);
+        let unit = unit_of(&[cols, x_cols, self.first_column]);
         let variant = Variant::new()
             .alias("X", elem(&io.inputs[0]))
             .alias("Out", elem(io.output))
-            .constant("ROPE", u32::from(self.head_dim.is_some()))
+            .import("TURN", turn(self.head_dim.is_some(), unit))
             .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
         let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
             let params = RmsNormParams {
                 items: clamp_u32(tile.len() * parts),
                 parts: clamp_u32(parts),
                 cols: clamp_u32(cols),
-                x_cols: clamp_u32(x_cols),
-                first_column: clamp_u32(self.first_column),
+                units: clamp_u32(cols / unit),
+                x_units: clamp_u32(x_cols / unit),
+                first_unit: clamp_u32(self.first_column / unit),
                 half_head: clamp_u32(half_head),
                 eps: self.eps,
             };
@@ -156,7 +159,8 @@ impl Op for RmsNorm {
                 Some(_) => io.bind_input_rows(input, &tile, half_head),
                 None => Binding::unused(),
             };
-            let (variant, grid) = spread_rows(variant.clone(), tile.len() * parts, cols, target);
+            let rows = Rows { count: tile.len() * parts, units: cols / unit, unit };
+            let (variant, grid) = rows.spread(variant.clone(), target);
             Dispatch {
                 kernel: &shaders::RMS_NORM,
                 variant,
@@ -196,7 +200,29 @@ impl Op for RmsNorm {
                 }
             }
         };
-        io.output.par_chunks_mut(out_cols).enumerate().with_min_len(rows_of_a_task(out_cols)).for_each(normalise);
+        io.output
+            .par_chunks_mut(out_cols)
+            .enumerate()
+            .with_min_len(rows_of_a_task(out_cols))
+            .for_each(normalise);
+    }
+}
+
+/// What is turned lies in x as whole pairs.
+pub(super) fn expect_pairs(op: &'static str, first_column: usize, x: &TensorDesc) -> Result<(), OpError> {
+    if unit_of(&[first_column, x.cols()]) == 1 {
+        let expected = "even numbers, for there is a rotation";
+        return Err(OpError::value(op, "first column and width of x", (first_column, x.cols()), expected));
+    }
+    Ok(())
+}
+
+/// The piece that turns units.
+pub(super) fn turn(turns: bool, unit: usize) -> &'static str {
+    match (turns, unit) {
+        (false, _) => "turn_none",
+        (true, 4) => "turn_quad",
+        (true, _) => "turn_pair",
     }
 }
 
@@ -216,9 +242,9 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant =
-            Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).import("ROW", "row_workgroup");
-        let variant = variant.constant("ROPE", 1).constant("IN_PLACE", 0);
+        let variant = Variant::new().alias("X", Elem::F32).alias("Out", Elem::F32).constant("IN_PLACE", 0);
+        let rows = Rows { count: 1, units: 1, unit: 2 };
+        let (variant, _) = rows.spread(variant.import("TURN", turn(true, 2)), &Target::webgpu_defaults());
         check_params::<RmsNormParams>(&shaders::RMS_NORM, &variant);
     }
 }

@@ -6,3 +6,11 @@ alias OutUnit = vec4<Out>;
 fn dot_self(v: Value) -> f32 {
     return dot(v, v);
 }
+
+fn total_of(v: Value) -> f32 {
+    return v.x + v.y + (v.z + v.w);
+}
+
+fn first_of(v: Value) -> f32 {
+    return v.x;
+}

@@ -6,3 +6,11 @@ alias OutUnit = Out;
 fn dot_self(v: Value) -> f32 {
     return v * v;
 }
+
+fn total_of(v: Value) -> f32 {
+    return v;
+}
+
+fn first_of(v: Value) -> f32 {
+    return v;
+}

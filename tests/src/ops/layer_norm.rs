@@ -29,9 +29,14 @@ pub fn cases() -> Vec<Case> {
     let both = Kind { affine: true, modulation: Some((1, 0)), ..plain };
     let split = |rows, offset| Kind { split: Some(Split { rows, offset }), ..both };
     let mut cases = Vec::new();
-    // A workgroup has 64 invocations, or 128 beyond 512 columns, or 8 rows. One column alone would give zeros.
+    // A workgroup has 64 to 256 invocations or a subgroup for a row, or 8 rows; invocations hold 1 to 64 columns, of longer rows none.
+    // One column alone would give zeros.
     for (rows, cols) in [(1, 2), (3, 63), (7, 64), (8, 65), (9, 127), (2, 512), (17, 521), (1, 1031)] {
         cases.push(case(rows, cols, plain, DType::F32, DType::F32));
+    }
+    for (rows, cols) in [(3, 1540), (2, 16_388)] {
+        cases.push(case(rows, cols, both, DType::F32, DType::F32));
+        cases.push(case(rows, cols, both, DType::F16, DType::F16));
     }
     cases.push(case(1, 1, affine, DType::F32, DType::F32));
     for kind in [affine, modulated, both] {
@@ -52,7 +57,8 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(14, 67, Kind { first_row: 5, ..both }, x, out));
         cases.push(case(9, 130, Kind { first_row: 8, ..split(1, 4) }, x, out));
     }
-    cases.push(large_mean());
+    // Held by few invocations and by many, in quads and singly, and not held.
+    cases.extend([60, 300, 301, 1540, 16_388].map(large_mean));
     cases.push(in_place(DType::F32));
     cases.push(in_place(DType::F16));
     cases
@@ -86,14 +92,17 @@ fn case(rows: usize, cols: usize, kind: Kind, x: DType, out: DType) -> Case {
     )
 }
 
-/// A mean of 1000 beside a deviation of 1: a variance taken as the mean square less the square of the mean is lost.
-fn large_mean() -> Case {
+/// Half the width of an even spread whose variance is 1.
+const SPREAD: f64 = 1.732_050_807_568_877_2;
+
+/// A mean of 1000 beside a variance of 1: a variance taken as the mean square less the square of the mean is lost.
+fn large_mean(cols: usize) -> Case {
     let kind = PLAIN;
     Case::new(
-        "layer_norm/large mean",
-        inputs(CaseInput::activation(&[6, 300], DType::F32).range(999.0, 1001.0), kind),
+        format!("layer_norm/large mean/{cols}"),
+        inputs(CaseInput::activation(&[6, cols], DType::F32).range(1000.0 - SPREAD, 1000.0 + SPREAD), kind),
         move |graph, ids| build(graph, ids, ids[0], kind, DType::F32),
-        move |data| reference(300, kind, data),
+        move |data| reference(cols, kind, data),
         // The mean itself is rounded to 6e-5.
         Tolerance { abs: 2e-4, rel: 1e-5 },
     )

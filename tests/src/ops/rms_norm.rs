@@ -35,7 +35,7 @@ impl Shape {
 /// All cases.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    // A workgroup has 64 invocations, or 128 beyond 512 columns, or 8 rows.
+    // A workgroup has 64 to 256 invocations or a subgroup for a row, or 8 rows.
     for (rows, cols) in [(1, 1), (3, 63), (7, 64), (8, 65), (9, 127), (2, 512), (17, 521), (1, 1031)] {
         cases.push(case(Shape::plain(rows, cols), DType::F32, DType::F32));
     }
@@ -50,6 +50,11 @@ pub fn cases() -> Vec<Case> {
         Shape::rope(7, 130, 10),
         Shape::rope(13, 768, 64).part(2304, 768),
         Shape::plain(11, 31).part(97, 53),
+        // Units of four, two and one; whole, and behind columns that they do not divide.
+        Shape::rope(5, 72, 24).part(146, 2),
+        Shape::plain(5, 72).part(147, 3),
+        Shape::rope(3, 1540, 70),
+        Shape::plain(2, 16_388),
     ] {
         cases.push(case(shape, DType::F32, DType::F32));
     }
@@ -127,8 +132,11 @@ fn reference(shape: Shape, data: &[Vec<f64>]) -> Vec<f64> {
         let (row, part) = (item / parts, item % parts);
         let x = &data[0][row * x_cols + first_column + part * cols..][..cols];
         let mean_square = x.iter().map(|v| v * v).sum::<f64>() / cols as f64;
-        let y: Vec<f64> =
-            x.iter().zip(&data[1][part * cols..]).map(|(v, w)| v / (mean_square + f64::from(EPS)).sqrt() * w).collect();
+        let y: Vec<f64> = x
+            .iter()
+            .zip(&data[1][part * cols..])
+            .map(|(v, w)| v / (mean_square + f64::from(EPS)).sqrt() * w)
+            .collect();
         for c in 0..cols {
             out.push(match head_dim {
                 None => y[c],
@@ -193,5 +201,11 @@ mod tests {
         assert_eq!(refused, "rms_norm: sin is [3, 2], expected [4, 2]");
         let refused = refusal(&f32(&[4, 8]), &f32(&[8]), |graph| rope(graph, 4, 3));
         assert_eq!(refused, "rms_norm: head_dim is 3, expected an even divisor of 8");
+        let refused = refusal(&f32(&[4, 12]), &f32(&[8]), |graph| RmsNormOptions {
+            first_column: 3,
+            ..rope(graph, 4, 4)
+        });
+        let expected = "rms_norm: first column and width of x is (3, 12), expected even numbers, for there is a rotation";
+        assert_eq!(refused, expected);
     }
 }
