@@ -125,3 +125,25 @@ fn what_exceeds_a_binding_is_cut() {
         check(&adapter, &narrow, false, &cases);
     }
 }
+
+/// Every form with the first case, and one form or another with each of the rest.
+#[test]
+fn few_rows_are_right_in_every_form_made_for_them() {
+    for adapter in run::adapters() {
+        let target = Target { software: false, ..adapter.target.clone() };
+        let cases = matmul::thin().into_iter().filter(|case| target.shader_f16 || !case.needs_f16());
+        let mut tried = 0;
+        for (index, case) in cases.enumerate() {
+            let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{e}"));
+            let plan = Plan::new(&graph, &PlanTarget::Gpu(target.clone())).unwrap_or_else(|e| panic!("{e}"));
+            let choice = plan.ops[0].choice.clone().unwrap_or_else(|| panic!("{}: no choice", case.name));
+            let forms: Vec<&String> = choice.forms.iter().filter(|form| form.starts_with("vector")).collect();
+            for form in forms.iter().cycle().skip(index).take(if index == 0 { forms.len() } else { 1 }) {
+                let tuning = target.tuning.with(&choice.key, form);
+                check(&adapter, &Target { tuning, ..target.clone() }, true, std::slice::from_ref(&case));
+                tried += 1;
+            }
+        }
+        assert!(tried > 7, "{}: {tried} runs", adapter.name);
+    }
+}

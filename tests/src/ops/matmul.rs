@@ -67,6 +67,7 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(case(Sizes::f32(rows, cols, k), BIAS));
     }
+    cases.extend(thin());
     let dtypes = [[F32, F16, F32], [F32, Bf16, F32], [F16, F16, F16], [F16, Bf16, F32], [F32, F32, F16]];
     for dtypes in dtypes {
         cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, 20) }, BIAS));
@@ -120,6 +121,28 @@ pub fn cases() -> Vec<Case> {
 pub fn tall() -> Vec<Case> {
     let split = Some(Split { rows: 600, offset: 1 });
     vec![case(Sizes::f32(700, 40, 32), Fused { gate: true, residual: Some(DType::F32), split, ..BIAS })]
+}
+
+/// Few rows, in all stored dtypes, with everything fused on; lengths that teams of invocations do not divide.
+pub fn thin() -> Vec<Case> {
+    use DType::{Bf16, F16, F32};
+    let everything = Fused {
+        bias: true,
+        activation: Activation::Silu,
+        multiplier: Some(F32),
+        residual: Some(F32),
+        gate: true,
+        split: Some(Split { rows: 1, offset: 1 }),
+    };
+    let mut cases = Vec::new();
+    for (rows, cols, k) in [(1, 1, 1), (1, 67, 260), (2, 37, 131), (3, 64, 64), (4, 35, 300)] {
+        cases.push(case(Sizes::f32(rows, cols, k), everything));
+    }
+    for dtypes in [[F32, F16, F32], [F16, Bf16, F16]] {
+        cases.push(case(Sizes { dtypes, ..Sizes::f32(1, 41, 268) }, BIAS));
+        cases.push(case(Sizes { dtypes, ..Sizes::f32(3, 41, 67) }, Fused { residual: Some(F32), ..BIAS }));
+    }
+    cases
 }
 
 /// A product with a bias.

@@ -13,11 +13,16 @@ pub(crate) enum Form {
     Shared { rows: u32, cols: u32 },
     /// On cooperative matrices: `subgroups` down and right, each of which makes `tile` fragments.
     Cooperative { fragments: Fragments, subgroups: [u32; 2], tile: [u32; 2] },
+    /// For few rows: the `team` invocations of each of `teams` share the k of `rows` by `cols`; a lone team is a subgroup.
+    Vector { rows: u32, cols: u32, team: u32, teams: u32 },
 }
 
 /// Invocations of a workgroup that share nothing: in software Vulkan, and on a GPU.
 const LONE_LANES: u32 = 8;
 const LONE_INVOCATIONS: u32 = 64;
+/// Rows at most of what counts as a product with a vector; from four rows on, software gains more by handing them round.
+const VECTOR_ROWS: u32 = 4;
+const SOFTWARE_VECTOR_ROWS: u32 = 2;
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +35,7 @@ impl fmt::Display for Form {
             Self::Cooperative { fragments, subgroups: [down, right], tile: [rows, cols] } => {
                 write!(f, "{fragments}, {down}x{right} of {rows}x{cols}")
             }
+            Self::Vector { rows, cols, team, teams } => write!(f, "vector {rows}x{cols}, {teams} of {team}"),
         }
     }
 }
@@ -62,6 +68,13 @@ impl Form {
                     .import("GEMM", "gemm_cooperative");
                 fragments.variant(variant)
             }
+            Self::Vector { rows, cols, team, teams } => Variant::new()
+                .constant("TILE_M", rows)
+                .constant("TILE_N", cols)
+                .constant("TEAM", team)
+                .constant("TEAMS", teams)
+                .import("GEMM", "gemm_vector")
+                .import("SHARE", if teams == 1 { "share_subgroup" } else { "share_memory" }),
         }
     }
 
@@ -73,6 +86,7 @@ impl Form {
             Self::Cooperative { fragments, subgroups, tile } => {
                 [0, 1].map(|axis| (subgroups[axis] * tile[axis] * fragments.size) as usize)
             }
+            Self::Vector { rows, cols, teams, .. } => [rows as usize, (cols * teams) as usize],
         }
     }
 
@@ -94,6 +108,10 @@ impl Form {
                     && invocations <= target.max_invocations
                     && [rows, cols].iter().all(|lines| (lines * quads).is_multiple_of(invocations))
             }
+            Self::Vector { teams: 1, .. } => true,
+            Self::Vector { rows, cols, team, teams } => {
+                4 * rows * cols * team * teams <= target.max_workgroup_bytes
+            }
         }
     }
 }
@@ -101,7 +119,10 @@ impl Form {
 impl Product<'_> {
     /// The legal forms, the likely best first.
     pub(super) fn forms(&self, target: &Target) -> Vec<Form> {
-        let likely = if target.software { self.in_registers(target) } else { self.through_memory() };
+        let likely = match target.software {
+            true => self.vectors(target).first().copied().unwrap_or_else(|| self.in_registers(target)),
+            false => self.through_memory(),
+        };
         let mut forms = vec![likely];
         for form in self.others(target) {
             if !forms.contains(&form) && form.fits(target) {
@@ -111,7 +132,7 @@ impl Product<'_> {
         forms
     }
 
-    /// For software: `lanes` invocations share their rows where the subgroup is known.
+    /// For software, if there are more than a few rows: `lanes` invocations share their rows where the subgroup is known.
     fn in_registers(&self, target: &Target) -> Form {
         let lanes = lanes(target);
         let invocations = if lanes == 1 { LONE_LANES } else { lanes };
@@ -135,17 +156,18 @@ impl Product<'_> {
         let together = |(rows, cols), lanes| Form::Register { rows, cols, invocations: lanes, lanes };
         let alone = |(rows, cols), invocations| Form::Register { rows, cols, invocations, lanes: 1 };
         let lanes = lanes(target);
+        let mut forms = self.vectors(target);
         if target.software {
-            return match lanes {
+            forms.extend(match lanes {
                 1 => [(4, 4), (8, 4), (4, 2)].map(|tile| alone(tile, LONE_LANES)).to_vec(),
                 _ => [(32, 4), (16, 4), (32, 2), (8, 4)]
                     .into_iter()
                     .filter(|(rows, _)| rows % lanes == 0)
                     .map(|tile| together(tile, lanes))
                     .collect(),
-            };
+            });
+            return forms;
         }
-        let mut forms = Vec::new();
         if self.rows <= 16 {
             forms.extend([(1, 1), (2, 1), (4, 1), (4, 4)].map(|tile| alone(tile, LONE_INVOCATIONS)));
         }
@@ -179,6 +201,27 @@ impl Product<'_> {
 /// Values of k that a form on cooperative matrices stages at a time.
 fn depth(fragments: Fragments) -> u32 {
     2 * fragments.size
+}
+
+impl Product<'_> {
+    /// For so few rows that reading the weights is all the work, where a row lies in one piece.
+    fn vectors(&self, target: &Target) -> Vec<Form> {
+        let rows = clamp_u32(self.rows.clamp(1, 1 << 16)).next_power_of_two();
+        let most = if target.software { SOFTWARE_VECTOR_ROWS } else { VECTOR_ROWS };
+        if rows > most || self.segment_length != self.k() {
+            return Vec::new();
+        }
+        let lanes = lanes(target);
+        let mut forms = Vec::new();
+        if lanes > 1 {
+            forms.extend([4, 2, 8].map(|cols| Form::Vector { rows, cols, team: lanes, teams: 1 }));
+        }
+        if !target.software {
+            let teams = [(1, 32, 4), (2, 32, 4), (4, 32, 2), (2, 16, 8)];
+            forms.extend(teams.map(|(cols, team, teams)| Form::Vector { rows, cols, team, teams }));
+        }
+        forms
+    }
 }
 
 /// The subgroup's size if it is known and of use, else one.
