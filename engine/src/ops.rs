@@ -27,7 +27,7 @@ mod to_rgb8;
 mod update_conv_cache;
 mod window;
 
-pub use attention::AttentionInputs;
+pub use attention::{AttentionInputs, Mask};
 pub use causal_conv3d::{Conv3dOptions, Fill, OutputFrames, Pad};
 pub use gemm::Activation;
 pub use group_norm::{GroupNormOptions, NearestModulation, Scope};

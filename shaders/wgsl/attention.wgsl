@@ -8,6 +8,9 @@
 // When the keys exceed one binding, they come in several launches, which carry maximum, sum and accumulator
 // along (CARRY_IN: this is not the first, CARRY_OUT: not the last).
 //
+// MASK: 0 all keys are seen, 1 those of one's own block of positions and of blocks before, 2 those around one's own position.
+// Tiles of keys that no query of a workgroup sees are left out.
+//
 // CARRY supplies where they are kept: attention_carry, or attention_whole if there is one launch.
 // ATTENTION supplies `main`: attention_register (subgroups of a CPU), attention_shared (workgroup memory) or
 // attention_cooperative (tensor cores).
@@ -29,6 +32,10 @@ struct Params {
     bias_origin: u32,  // L - 1 + (position of the first key) - (position of the first query), wrapping
     scale: f32,        // times log2(e)
     head_size: u32,    // DH4, for loops that must not unroll
+    query_position: u32, // of the launch's first query, in a frame's keys
+    key_position: u32,   // of its first key
+    mask_before: u32,    // positions of a block (MASK 1) or seen before one's own (MASK 2)
+    mask_after: u32,     // positions seen behind one's own (MASK 2)
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -60,10 +67,36 @@ fn value_start(frame: u32, row: u32, head: u32) -> u32 {
     return (frame * params.k_frame + min(row, params.k_rows - 1u)) * params.v_stride + params.v_offset + head * DH4;
 }
 
-// What a score starts from; keys beyond the last are out of reach.
+// The first position that a query sees, and the one behind the last.
+fn seen(row: u32) -> vec2<u32> {
+    let position = params.query_position + min(row, params.q_rows - 1u);
+    if MASK == 1u {
+        return vec2<u32>(0u, (position / params.mask_before + 1u) * params.mask_before);
+    }
+    return vec2<u32>(position - min(position, params.mask_before), position + params.mask_after + 1u);
+}
+
+// The launch's keys that any of `count` queries from `row` on sees: the first, and the one behind the last.
+fn keys_of(row: u32, count: u32) -> vec2<u32> {
+    if MASK == 0u {
+        return vec2<u32>(0u, params.k_rows);
+    }
+    let positions = vec2<u32>(seen(row).x, seen(row + count - 1u).y);
+    let here = max(positions, vec2<u32>(params.key_position)) - params.key_position;
+    return min(here, vec2<u32>(params.k_rows));
+}
+
+// What a score starts from; keys beyond the last, and those that the query does not see, are out of reach.
 fn first_score(row: u32, key: u32, head: u32) -> f32 {
     if key >= params.k_rows {
         return LOWEST;
+    }
+    if MASK != 0u {
+        let visible = seen(row);
+        let position = params.key_position + key;
+        if position < visible.x || position >= visible.y {
+            return LOWEST;
+        }
     }
     if HAS_BIAS != 0u {
         let relative = key + params.bias_origin - min(row, params.q_rows - 1u);

@@ -3,12 +3,13 @@ use engine::{
     DType,
     executor::Executor,
     gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    ops::Mask,
     plan::{Plan, PlanTarget},
     target::Target,
 };
 use kinora_tests::{
     Case,
-    ops::attention::{Sizes, biased, fused},
+    ops::attention::{Sizes, biased, fused, masked, masks},
     run,
 };
 
@@ -54,6 +55,7 @@ fn the_form_for_real_gpus_is_right_on_every_adapter() {
         let wide =
             [(1, 128), (1, 132), (3, 384)].map(|(frames, dim)| fused(sizes(frames, 35, 1, dim), DType::F32));
         check(&adapter, target, false, &wide);
+        check(&adapter, target, true, &masks(&[33, 70, 131]));
         check(&adapter, target, false, &[biased(sizes(1, 66, 4, 8), DType::F32)]);
     }
 }
@@ -65,6 +67,9 @@ fn keys_and_queries_beyond_one_binding_are_cut() {
         fused(sizes(2, 301, 1, 80), DType::F32),
         fused(sizes(21, 35, 1, 12), DType::F32),
         biased(sizes(1, 601, 4, 8), DType::F32),
+        masked(sizes(1, 601, 2, 16), Mask::Causal { block: 50 }, DType::F32),
+        masked(sizes(1, 601, 2, 16), Mask::Window { before: 300, after: 20 }, DType::F32),
+        masked(Sizes { queries: 90, ..sizes(2, 640, 2, 16) }, Mask::Causal { block: 1 }, DType::F32),
     ];
     for adapter in run::adapters() {
         for form in forms(&adapter.target) {

@@ -37,18 +37,25 @@ pub(crate) struct AttentionShape {
     pub(crate) scale: f32,
 }
 
+/// What happens to scores before they are weights.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scores<'a> {
+    /// [2 L - 1, heads] with L = queries = keys: the row for a query and a key is key - query + L - 1.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// By query of a group, the keys that it sees, at least one; neither end ever goes back.
+    pub(crate) seen: Option<&'a [Range<usize>]>,
+}
+
 /// out = softmax(scale * q k^T + bias) v, for each group and head.
-///
-/// `bias` is [2 L - 1, heads] with L = queries = keys: the row for a query and a key is key - query + L - 1.
 pub(crate) fn attention(
     shape: &AttentionShape,
     q: View<'_>,
     k: View<'_>,
     v: View<'_>,
-    bias: Option<&[f32]>,
+    scores: Scores<'_>,
     out: ViewMut<'_>,
 ) {
-    attention_with_isa(Isa::current(), shape, q, k, v, bias, out);
+    attention_with_isa(Isa::current(), shape, q, k, v, scores, out);
 }
 
 /// [`attention`] on a given instruction set.
@@ -58,7 +65,7 @@ pub(crate) fn attention_with_isa(
     q: View<'_>,
     k: View<'_>,
     v: View<'_>,
-    bias: Option<&[f32]>,
+    scores: Scores<'_>,
     out: ViewMut<'_>,
 ) {
     let &AttentionShape { groups, queries, keys, heads, head_dim, scale } = shape;
@@ -69,6 +76,7 @@ pub(crate) fn attention_with_isa(
     out.check("out", groups * queries, columns);
     assert!(scale > 0.0 && keys > 0, "attention: the scale is positive and there are keys");
     // By head, so that the row of a query lies in memory as its scores do.
+    let Scores { bias, seen } = scores;
     let bias = bias.map(|bias| {
         assert_eq!(queries, keys, "attention: a relative bias is for self-attention");
         assert_eq!(bias.len(), (2 * keys - 1) * heads, "attention: bias is [2 L - 1, heads]");
@@ -117,6 +125,7 @@ pub(crate) fn attention_with_isa(
                 queries: start..queries.min(start + task_queries),
                 scale,
                 bias: bias.as_ref().map(|bias| &bias[head][..]),
+                seen,
                 out: base,
                 out_stride: out.row_stride,
             };
@@ -220,8 +229,20 @@ struct Task<'a> {
     scale: f32,
     /// The head's bias, [2 L - 1].
     bias: Option<&'a [f32]>,
+    seen: Option<&'a [Range<usize>]>,
     out: Shared,
     out_stride: usize,
+}
+
+impl Task<'_> {
+    /// The keys that some queries see altogether.
+    #[inline(always)]
+    fn seen_by(&self, queries: Range<usize>) -> Range<usize> {
+        match self.seen {
+            Some(seen) => seen[queries.start].start..seen[queries.end - 1].end,
+            None => 0..self.layout.keys,
+        }
+    }
 }
 
 /// A task with memory to work in.
@@ -254,6 +275,13 @@ impl Work for Ready<'_> {
             for first in task.queries.clone().step_by(S::ROWS) {
                 let rows = S::ROWS.min(task.queries.end - first);
                 let at = first - task.queries.start;
+                // Of this block, what the strip's queries see; the first block that they see begins their sums.
+                let seen = task.seen_by(first..first + rows);
+                let start = block * BLOCK_KEYS;
+                if seen.start >= start + keys || seen.end <= start {
+                    continue;
+                }
+                let (begins, keys) = (block == seen.start / BLOCK_KEYS, keys.min(seen.end - start));
                 let mut table = [std::ptr::null(); MAX_ROWS];
                 for (row, pointer) in table.iter_mut().enumerate().take(S::ROWS) {
                     let query = task.row + first + row.min(rows - 1);
@@ -275,8 +303,18 @@ impl Work for Ready<'_> {
                         .bias
                         .map(|bias| &bias[layout.keys - 1 + block * BLOCK_KEYS - (first + row)..][..keys]);
                     let (maximum, total) = (&mut maxima[at + row], &mut totals[at + row]);
+                    let seen = task.seen_by(first + row..first + row + 1);
+                    let seen = seen.start.clamp(start, start + keys) - start
+                        ..seen.end.clamp(start, start + keys) - start;
+                    if seen.is_empty() {
+                        // Nothing is added; what there is stays as it is.
+                        scores[..keys].fill(0.0);
+                        continue;
+                    }
+                    scores[..seen.start].fill(f32::NEG_INFINITY);
+                    scores[seen.end..keys].fill(f32::NEG_INFINITY);
                     let keep = soften(s, scores, keys, task.scale, bias, maximum, total);
-                    if block > 0 && keep != 1.0 {
+                    if !begins && keep != 1.0 {
                         scale(s, &mut sums[(at + row) * width..][..width], keep);
                     }
                 }
@@ -287,7 +325,7 @@ impl Work for Ready<'_> {
                 for column in (0..width).step_by(S::COLUMNS) {
                     let panel = value_panels[column * layout.padded_keys()..][..S::COLUMNS * keys].as_ptr();
                     let to = sums[at * width..][..S::ROWS * width].as_mut_ptr().wrapping_add(column);
-                    let to = Sums { at: to, stride: width, accumulate: block > 0 };
+                    let to = Sums { at: to, stride: width, accumulate: !begins };
                     // SAFETY: each row of `scores` has at least `keys` values, the panel was cut to size, and `sums` has ROWS
                     // rows of `width` from `at` on, a multiple of COLUMNS.
                     unsafe { multiply(s, strip, panel, S::COLUMNS, head_dim - column > S::LANES, to) };

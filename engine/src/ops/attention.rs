@@ -1,11 +1,14 @@
 //! Softmax attention over rows of tokens: self- and cross-attention, with an optional relative bias.
 mod forms;
 mod lower;
+mod mask;
+
+pub use mask::Mask;
 
 use crate::{
     cpu::{
         CpuIo,
-        attention::{AttentionShape, attention},
+        attention::{AttentionShape, Scores, attention},
         gemm::{View, ViewMut},
     },
     graph::{Graph, Tensor},
@@ -32,6 +35,8 @@ pub struct AttentionInputs {
     pub scale: f32,
     /// f32 `[2 L - 1, heads]`, added to the scores by key - query + L - 1; for self-attention over L rows.
     pub bias: Option<TensorId>,
+    /// Which keys a query sees, of those in its group of rows.
+    pub mask: Mask,
     /// Groups of rows that attend within themselves; one means that all rows attend to all.
     pub frames: usize,
     /// The result's dtype, f32 or f16.
@@ -44,9 +49,9 @@ impl Graph {
     /// # Errors
     /// If shapes or dtypes do not fit.
     pub fn attention(&mut self, inputs: &AttentionInputs) -> Result<TensorId, OpError> {
-        let AttentionInputs { q, k, v, heads, head_dim, scale, bias, frames, out } = *inputs;
+        let AttentionInputs { q, k, v, heads, head_dim, scale, bias, mask, frames, out } = *inputs;
         let columns = [q.1, k.1, v.1];
-        let op = Attention { heads, head_dim, scale, bias: bias.is_some(), frames, columns, out };
+        let op = Attention { heads, head_dim, scale, bias: bias.is_some(), mask, frames, columns, out };
         let mut tensors = vec![q.0, k.0, v.0];
         tensors.extend(bias);
         self.push(op, &tensors)
@@ -60,6 +65,7 @@ struct Attention {
     head_dim: usize,
     scale: f32,
     bias: bool,
+    mask: Mask,
     frames: usize,
     /// Where head 0 begins in q, k and v.
     columns: [usize; 3],
@@ -93,6 +99,9 @@ impl Attention {
         }
         if !(self.scale > 0.0 && self.scale.is_finite()) {
             return Err(OpError::value(NAME, "scale", self.scale, "positive and finite"));
+        }
+        if self.mask == (Mask::Causal { block: 0 }) {
+            return Err(OpError::value(NAME, "mask", self.mask, "a block of at least one position"));
         }
         Ok(())
     }
@@ -131,8 +140,12 @@ impl Op for Attention {
         if k.rows() != v.rows() {
             return Err(OpError::value(NAME, "v", &v.shape, format!("{} rows as k has", k.rows())));
         }
+        let (queries, keys) = self.frame_rows(inputs);
+        if self.mask != Mask::None && queries > keys {
+            let expected = format!("{queries} rows or more, as the last query stands at the last key");
+            return Err(OpError::value(NAME, "k", &k.shape, expected));
+        }
         if let Some(bias) = inputs.get(3) {
-            let (queries, keys) = self.frame_rows(inputs);
             if queries != keys {
                 let expected = format!("{queries} rows as q has, for there is a bias");
                 return Err(OpError::value(NAME, "k", &k.shape, expected));
@@ -147,12 +160,12 @@ impl Op for Attention {
 
     fn flops(&self, inputs: &[TensorDesc], _: &TensorDesc) -> u64 {
         let (queries, keys) = self.frame_rows(inputs);
-        4 * (self.frames * queries) as u64 * (keys * self.width()) as u64
+        4 * (self.frames * self.width()) as u64 * self.mask.pairs(queries, keys)
     }
 
     fn fused(&self, _: &[&Tensor]) -> usize {
         // Softmax and the product with the values.
-        2 + usize::from(self.bias)
+        2 + usize::from(self.bias) + usize::from(self.mask != Mask::None)
     }
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
@@ -182,7 +195,9 @@ impl Op for Attention {
             row_stride: io.desc(index).cols(),
         };
         let (q, k, v) = (matrix(0), matrix(1), matrix(2));
-        let bias = self.bias.then(|| io.input(3));
-        attention(&shape, q, k, v, bias, ViewMut::contiguous(io.output, self.width()));
+        let seen: Option<Vec<_>> = (self.mask != Mask::None)
+            .then(|| (0..queries).map(|query| self.mask.seen(query, queries, keys)).collect());
+        let scores = Scores { bias: self.bias.then(|| io.input(3)), seen: seen.as_deref() };
+        attention(&shape, q, k, v, scores, ViewMut::contiguous(io.output, self.width()));
     }
 }

@@ -3,8 +3,8 @@ use crate::{
     graph::{Graph, State},
     op::OpError,
     ops::{
-        AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, MatmulOptions,
-        NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
+        AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, Mask,
+        MatmulOptions, NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
     },
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
@@ -187,6 +187,7 @@ fn attention(
             head_dim,
             scale: 0.125,
             bias: None,
+            mask: Mask::None,
             frames,
             out: DType::F32,
         })

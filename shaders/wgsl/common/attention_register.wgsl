@@ -32,7 +32,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
         }
     }
-    for (var key = 0u; key < params.k_rows; key += LANES) {
+    let keys = keys_of(group.x * LANES * QUERIES, LANES * QUERIES);
+    for (var key = keys.x; key < keys.y; key += LANES) {
         var score: array<array<f32, LANES>, QUERIES>;
         for (var j = 0u; j < LANES; j++) {
             for (var i = 0u; i < QUERIES; i++) {

@@ -64,7 +64,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
         }
     }
-    for (var key0 = 0u; key0 < params.k_rows; key0 += BLOCK_K) {
+    let keys = keys_of(block, BLOCK_Q);
+    for (var key0 = keys.x; key0 < keys.y; key0 += BLOCK_K) {
         var score: array<vec4<f32>, KEYS>;
         for (var j = 0u; j < KEYS; j++) {
             for (var i = 0u; i < 4u; i++) {

@@ -1,6 +1,9 @@
-//! Self-attention inside one fused matrix, cross-attention, relative bias, frames, and heads of all sizes.
+//! Self-attention inside one fused matrix, cross-attention, relative bias, masks, frames, and heads of all sizes.
 use crate::{Case, CaseInput, Tolerance};
-use engine::{DType, ops::AttentionInputs};
+use engine::{
+    DType,
+    ops::{AttentionInputs, Mask},
+};
 
 /// Sizes of one case.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,27 @@ pub fn cases() -> Vec<Case> {
     for (frames, head_dim) in [(2, 12), (3, 80), (5, 384)] {
         cases.push(fused(Sizes { frames, ..sizes(35, 1, head_dim) }, DType::F32));
     }
+    cases.extend(masks(&[1, 8, 33, 70]));
+    cases
+}
+
+/// Every kind of mask: alone, behind keys that were there before, and in frames.
+pub fn masks(lengths: &[usize]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for rows in lengths {
+        let sizes = Sizes { frames: 1, queries: *rows, keys: *rows, heads: 2, head_dim: 16 };
+        for mask in [
+            Mask::Causal { block: 1 },
+            Mask::Causal { block: 12 },
+            Mask::Window { before: 5, after: 2 },
+            Mask::Window { before: 0, after: 40 },
+        ] {
+            cases.push(masked(sizes, mask, DType::F32));
+            cases.push(masked(Sizes { keys: rows + 41, ..sizes }, mask, DType::F32));
+        }
+        cases.push(masked(Sizes { frames: 3, ..sizes }, Mask::Causal { block: 7 }, DType::F32));
+        cases.push(masked(Sizes { head_dim: 64, ..sizes }, Mask::Window { before: 9, after: 0 }, DType::F16));
+    }
     cases
 }
 
@@ -76,6 +100,7 @@ pub fn fused(s: Sizes, dtype: DType) -> Case {
                 head_dim: s.head_dim,
                 scale: crate::case::narrow(scale),
                 bias: None,
+                mask: Mask::None,
                 frames: s.frames,
                 out: dtype,
             })
@@ -108,6 +133,7 @@ pub fn cross(s: Sizes, dtype: DType) -> Case {
                 head_dim: s.head_dim,
                 scale: 0.25,
                 bias: None,
+                mask: Mask::None,
                 frames: 1,
                 out,
             })
@@ -142,6 +168,7 @@ pub fn biased(s: Sizes, dtype: DType) -> Case {
                 head_dim: s.head_dim,
                 scale: 1.0,
                 bias: Some(ids[3]),
+                mask: Mask::None,
                 frames: 1,
                 out: dtype,
             })
@@ -151,6 +178,49 @@ pub fn biased(s: Sizes, dtype: DType) -> Case {
             let bias =
                 |query: usize, key: usize, head: usize| data[3][(key + s.keys - 1 - query) * s.heads + head];
             reference(s, 1.0, matrix(0), matrix(1), matrix(2), bias)
+        },
+        tolerance(dtype),
+    )
+}
+
+/// Queries beside keys and values of their own count.
+pub fn masked(s: Sizes, mask: Mask, dtype: DType) -> Case {
+    let width = s.heads * s.head_dim;
+    let scale = 1.0 / (s.head_dim as f64).sqrt();
+    Case::new(
+        name(&format!("{mask:?}"), s, dtype),
+        vec![
+            CaseInput::activation(&[s.frames * s.queries, width], dtype),
+            CaseInput::activation(&[s.frames * s.keys, 2 * width], dtype).spiked(),
+        ],
+        move |graph, ids| {
+            graph.attention(&AttentionInputs {
+                q: (ids[0], 0),
+                k: (ids[1], 0),
+                v: (ids[1], width),
+                heads: s.heads,
+                head_dim: s.head_dim,
+                scale: crate::case::narrow(scale),
+                bias: None,
+                mask,
+                frames: s.frames,
+                out: dtype,
+            })
+        },
+        move |data| {
+            let query = |row: usize, col: usize| data[0][row * width + col];
+            let of = |part: usize| move |row: usize, col: usize| data[1][(row * 2 + part) * width + col];
+            let hidden = |query: usize, key: usize, _: usize| {
+                // The last query stands at the last key.
+                let position = query + s.keys - s.queries;
+                let seen = match mask {
+                    Mask::None => true,
+                    Mask::Causal { block } => key / block <= position / block,
+                    Mask::Window { before, after } => key + before >= position && key <= position + after,
+                };
+                if seen { 0.0 } else { f64::NEG_INFINITY }
+            };
+            reference(s, scale, query, of(0), of(1), hidden)
         },
         tolerance(dtype),
     )
@@ -207,12 +277,34 @@ mod tests {
             head_dim: 4,
             scale: 0.5,
             bias: Some(bias),
+            mask: Mask::None,
             frames: 1,
             out: DType::F32,
         };
         graph.attention(&inputs).unwrap_or_else(|e| panic!("{e}"));
         change(&mut inputs, qkv, other);
         graph.attention(&inputs).map(|_| ()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn masks_want_as_many_keys_as_queries() {
+        let mut graph = Graph::new();
+        let [q, k] = [6, 5].map(|rows| graph.input("x", &[rows, 8], DType::F32));
+        let refused = graph.attention(&AttentionInputs {
+            q: (q, 0),
+            k: (k, 0),
+            v: (k, 0),
+            heads: 2,
+            head_dim: 4,
+            scale: 0.5,
+            bias: None,
+            mask: Mask::Causal { block: 1 },
+            frames: 1,
+            out: DType::F32,
+        });
+        let expected =
+            "attention: k is [5, 8], expected 6 rows or more, as the last query stands at the last key";
+        assert_eq!(refused.map(|_| ()).expect_err("refused").to_string(), expected);
     }
 
     #[test]
@@ -235,6 +327,11 @@ mod tests {
             "attention: q is [6, 24], expected rows to be a positive multiple of 4 frames"
         );
         assert_eq!(refusal(|i, _, _| i.scale = 0.0), "attention: scale is 0.0, expected positive and finite");
+        let causal = |i: &mut AttentionInputs, block| i.mask = Mask::Causal { block };
+        assert_eq!(
+            refusal(|i, _, _| causal(i, 0)),
+            "attention: mask is Causal { block: 0 }, expected a block of at least one position"
+        );
         assert_eq!(refusal(|i, _, _| i.heads = 0), "attention: heads is 0, expected at least 1");
         assert_eq!(refusal(|i, qkv, _| i.bias = Some(qkv)), "attention: bias is [6, 24], expected [11, 2]");
     }

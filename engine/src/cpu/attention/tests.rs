@@ -4,13 +4,7 @@ use super::*;
 use crate::cpu::gemm::tests::{assert_close, values};
 
 /// The formula, with all scores of a row at once.
-fn reference(
-    shape: &AttentionShape,
-    q: View<'_>,
-    k: View<'_>,
-    v: View<'_>,
-    bias: Option<&[f32]>,
-) -> Vec<f64> {
+fn reference(shape: &AttentionShape, q: View<'_>, k: View<'_>, v: View<'_>, scores: Scores<'_>) -> Vec<f64> {
     let &AttentionShape { groups, queries, keys, heads, head_dim, scale } = shape;
     let at = |view: &View<'_>, row: usize, column: usize| {
         f64::from(view.data[view.offset + row * view.row_stride + column])
@@ -24,7 +18,11 @@ fn reference(
                 let dot: f64 = (head * head_dim..(head + 1) * head_dim)
                     .map(|c| at(&q, row, c) * at(&k, group * keys + key, c))
                     .sum();
-                let bias = bias.map_or(0.0, |bias| f64::from(bias[(key + keys - 1 - query) * heads + head]));
+                if scores.seen.is_some_and(|seen| !seen[query].contains(&key)) {
+                    return f64::NEG_INFINITY;
+                }
+                let bias =
+                    scores.bias.map_or(0.0, |bias| f64::from(bias[(key + keys - 1 - query) * heads + head]));
                 f64::from(scale) * dot + bias
             })
             .collect();
@@ -41,6 +39,10 @@ fn reference(
 
 /// Runs one case on every instruction set, q, k and v side by side in one matrix and spiked so that blocks differ.
 fn check(shape: AttentionShape, biased: bool) {
+    check_seen(shape, biased, None);
+}
+
+fn check_seen(shape: AttentionShape, biased: bool, seen: Option<&[Range<usize>]>) {
     let AttentionShape { groups, queries, keys, heads, head_dim, .. } = shape;
     let columns = heads * head_dim;
     let stride = 3 * columns + 1;
@@ -51,11 +53,12 @@ fn check(shape: AttentionShape, biased: bool) {
     }
     let view = |part: usize| View { data: &all, offset: part * columns + 1, row_stride: stride };
     let bias = biased.then(|| values((2 * keys - 1) * heads, 2));
-    let want = reference(&shape, view(0), view(1), view(2), bias.as_deref());
+    let scores = Scores { bias: bias.as_deref(), seen };
+    let want = reference(&shape, view(0), view(1), view(2), scores);
     for isa in Isa::available() {
         let mut out = vec![f32::NAN; groups * queries * (columns + 2)];
         let to = ViewMut { data: &mut out, offset: 1, row_stride: columns + 2 };
-        attention_with_isa(isa, &shape, view(0), view(1), view(2), bias.as_deref(), to);
+        attention_with_isa(isa, &shape, view(0), view(1), view(2), scores, to);
         let mut got = Vec::new();
         for row in out.chunks_exact(columns + 2) {
             assert!(row[0].is_nan() && row[columns + 1].is_nan(), "{isa:?} {shape:?}: stray write");
@@ -95,6 +98,21 @@ fn groups_and_relative_bias() {
 }
 
 #[test]
+fn hidden_keys_count_for_nothing() {
+    for length in [1_usize, 7, 31, 257, 600] {
+        let shape =
+            AttentionShape { groups: 2, queries: length, keys: length, heads: 2, head_dim: 8, scale: 0.5 };
+        for (before, after) in [(usize::MAX, 0), (0, 0), (5, 2), (300, 270), (0, usize::MAX)] {
+            let seen: Vec<Range<usize>> = (0..length)
+                .map(|i| i.saturating_sub(before)..length.min(i.saturating_add(after).saturating_add(1)))
+                .collect();
+            check_seen(shape, false, Some(&seen));
+            check_seen(shape, true, Some(&seen));
+        }
+    }
+}
+
+#[test]
 fn many_tasks() {
     check(AttentionShape { groups: 2, queries: 450, keys: 530, heads: 3, head_dim: 12, scale: 0.3 }, false);
 }
@@ -107,7 +125,7 @@ fn very_negative_scores_keep_their_ratios() {
         let k = [-5000.0, -5000.0 - 3.0_f32.ln()];
         let (q, k, v) =
             (View::contiguous(&[1.0], 1), View::contiguous(&k, 1), View::contiguous(&[4.0, 8.0], 1));
-        attention_with_isa(isa, &shape, q, k, v, None, ViewMut::contiguous(&mut out, 1));
+        attention_with_isa(isa, &shape, q, k, v, Scores::default(), ViewMut::contiguous(&mut out, 1));
         // The keys are rounded to 2e-4.
         assert!((out[0] - 5.0).abs() < 1e-3, "{isa:?}: {}", out[0]);
     }
@@ -122,7 +140,7 @@ fn not_a_number_is_not_hidden() {
         let (q, v) = (values(4, 4), values(1200, 5));
         let mut out = [0.0; 4];
         let (q, k, v) = (View::contiguous(&q, 4), View::contiguous(&k, 4), View::contiguous(&v, 4));
-        attention_with_isa(isa, &shape, q, k, v, None, ViewMut::contiguous(&mut out, 4));
+        attention_with_isa(isa, &shape, q, k, v, Scores::default(), ViewMut::contiguous(&mut out, 4));
         assert!(out.iter().all(|x| x.is_nan()), "{isa:?}: {out:?}");
     }
 }

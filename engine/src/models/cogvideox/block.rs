@@ -4,8 +4,8 @@ use crate::{
     nn::Linear,
     op::OpError,
     ops::{
-        Activation, AttentionInputs, Gate, HeadNormOptions, LayerNormOptions, MatmulOptions, Modulation,
-        RotatedRows, Split,
+        Activation, AttentionInputs, Gate, HeadNormOptions, LayerNormOptions, Mask, MatmulOptions,
+        Modulation, RotatedRows, Split,
     },
     tensor::{DType, TensorId},
     weight::Weight,
@@ -173,6 +173,7 @@ impl Block {
             head_dim,
             scale: scale(head_dim),
             bias: None,
+            mask: Mask::None,
             frames: 1,
             out: dtype,
         })?;

@@ -4,7 +4,7 @@ use crate::{
     graph::Graph,
     nn::Linear,
     op::OpError,
-    ops::{Activation, AttentionInputs, MatmulOptions, RmsNormOptions},
+    ops::{Activation, AttentionInputs, Mask, MatmulOptions, RmsNormOptions},
     tensor::{DType, TensorId},
     weight::Weight,
 };
@@ -175,6 +175,7 @@ impl Block {
             head_dim: config.d_kv,
             scale: 1.0,
             bias,
+            mask: Mask::None,
             frames: 1,
             out: f32,
         })?;

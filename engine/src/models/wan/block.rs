@@ -5,7 +5,8 @@ use crate::{
     nn::Linear,
     op::OpError,
     ops::{
-        Activation, AttentionInputs, Gate, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope,
+        Activation, AttentionInputs, Gate, LayerNormOptions, Mask, MatmulOptions, Modulation, RmsNormOptions,
+        Rope,
     },
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
@@ -175,6 +176,7 @@ impl Block {
             head_dim,
             scale: scale(head_dim),
             bias: None,
+            mask: Mask::None,
             frames: 1,
             out: dtype,
         })?;
@@ -219,6 +221,7 @@ impl Block {
             head_dim,
             scale: scale(head_dim),
             bias: None,
+            mask: Mask::None,
             frames: 1,
             out: dtype,
         })?;

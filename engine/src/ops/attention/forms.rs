@@ -97,13 +97,14 @@ pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Fo
     let (queries, keys) = op.frame_rows(io.inputs);
     let dtypes: Vec<&str> = io.inputs[..3].iter().chain([io.output]).map(|desc| elem(desc).wgsl()).collect();
     let key = format!(
-        "{NAME} {}x{}, {} heads of {}, {}{}",
+        "{NAME} {}x{}, {} heads of {}, {}{}{}",
         size_class(queries),
         size_class(keys),
         size_class(op.heads * op.frames),
         op.head_dim,
         dtypes.join(" "),
-        if op.bias { ", biased" } else { "" }
+        if op.bias { ", biased" } else { "" },
+        ["", ", causal", ", windowed"][op.mask.code() as usize]
     );
     let none = || PlanError::Unsupported { op: NAME, what: "no form fits".to_owned() };
     target.tuning.pick(key, &forms).ok_or_else(none)

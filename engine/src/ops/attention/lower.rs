@@ -29,6 +29,10 @@ params! {
         bias_origin: u32,
         scale: f32,
         head_size: u32,
+        query_position: u32,
+        key_position: u32,
+        mask_before: u32,
+        mask_after: u32,
     }
 }
 
@@ -50,6 +54,8 @@ struct Part {
     frames: Range<usize>,
     queries: Range<usize>,
     keys: Range<usize>,
+    /// Keys that any of the queries sees, in all launches.
+    seen: Range<usize>,
 }
 
 pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
@@ -58,19 +64,20 @@ pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowe
     let fitting = Fitting::new(op, io, target);
     let mut lowered = Lowered { choice: Some(choice), ..Lowered::default() };
     for frames in pieces(op.frames, fitting.frames(op.frames, queries, keys, target)) {
-        let key_pieces = pieces(keys, fitting.keys.max(1));
-        let most = match key_pieces.len() {
-            1 => fitting.queries,
-            _ => fitting.queries.min(fitting.carried),
-        };
+        let most = if keys <= fitting.keys { fitting.queries } else { fitting.queries.min(fitting.carried) };
+        let rows = queries;
         let query_pieces = pieces(queries, most.min(fitting.affordable(keys, frames.len())));
         for queries in query_pieces {
+            let seen = op.mask.seen_by(&queries, rows, keys);
+            let key_pieces = pieces(seen.len(), fitting.keys.max(1));
             if key_pieces.len() > 1 {
                 let bytes = (queries.len() * fitting.carry_row) as u64;
                 lowered.scratch = vec![bytes.max(lowered.scratch.first().copied().unwrap_or(0))];
             }
             for keys in &key_pieces {
-                let part = Part { frames: frames.clone(), queries: queries.clone(), keys: keys.clone() };
+                let keys = seen.start + keys.start..seen.start + keys.end;
+                let (frames, queries, seen) = (frames.clone(), queries.clone(), seen.clone());
+                let part = Part { frames, queries, keys, seen };
                 lowered.dispatches.push(launch(op, io, target, &shape, &part));
             }
         }
@@ -87,7 +94,8 @@ fn shape(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Shape, Choice)
         .alias("V", elem(&io.inputs[2]))
         .alias("Out", elem(io.output))
         .constant("DH4", clamp_u32(op.head_dim / QUAD))
-        .constant("HAS_BIAS", u32::from(op.bias));
+        .constant("HAS_BIAS", u32::from(op.bias))
+        .constant("MASK", op.mask.code());
     Ok((Shape { variant: form.variant(variant), block: form.block() }, choice))
 }
 
@@ -146,7 +154,8 @@ fn pieces(count: usize, most: usize) -> Vec<Range<usize>> {
 
 fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Part) -> Dispatch {
     let (queries, keys) = op.frame_rows(io.inputs);
-    let Part { frames, queries: query_rows, keys: key_rows } = part;
+    let Part { frames, queries: query_rows, keys: key_rows, seen } = part;
+    let [mask_before, mask_after] = op.mask.extents(keys).map(clamp_u32);
     // All frames of a launch of several are whole.
     let span = |rows: &Range<usize>, frame: usize| {
         frames.start * frame + rows.start..(frames.end - 1) * frame + rows.end
@@ -175,8 +184,12 @@ fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Pa
         bias_origin: clamp_u32(keys - 1 + key_rows.start).wrapping_sub(clamp_u32(query_rows.start)),
         scale: op.scale * std::f32::consts::LOG2_E,
         head_size: clamp_u32(op.head_dim / QUAD),
+        query_position: clamp_u32(query_rows.start + keys.saturating_sub(queries)),
+        key_position: clamp_u32(key_rows.start),
+        mask_before,
+        mask_after,
     };
-    let (first, last) = (key_rows.start == 0, key_rows.end == keys);
+    let (first, last) = (key_rows.start == seen.start, key_rows.end == seen.end);
     let mut bindings =
         vec![q.0, k.0, v.0, if op.bias { io.bind_input(INPUTS.len()) } else { Binding::unused() }, out.0];
     let whole = first && last;
@@ -218,13 +231,15 @@ mod tests {
     use super::*;
     use crate::{
         op::{Op, check_params},
+        ops::Mask,
         tensor::{DType, TensorDesc},
     };
 
     fn op(heads: usize, head_dim: usize, frames: usize) -> Attention {
         let width = heads * head_dim;
         let columns = [0, width, 2 * width];
-        Attention { heads, head_dim, scale: 0.5, bias: false, frames, columns, out: DType::F32 }
+        let (mask, out) = (Mask::None, DType::F32);
+        Attention { heads, head_dim, scale: 0.5, bias: false, mask, frames, columns, out }
     }
 
     fn lowered(op: &Attention, rows: usize, target: &Target) -> Result<Lowered, PlanError> {
@@ -253,6 +268,23 @@ mod tests {
         assert!(lowered.scratch[0] <= target.max_binding_bytes);
         let consts = |name: &str| -> u32 { dispatches.iter().map(|d| d.variant.consts[name]).sum() };
         assert!(consts("CARRY_IN") > 0, "keys do not fit one binding");
+        assert_eq!(consts("CARRY_IN"), consts("CARRY_OUT"), "what is carried out is carried in");
+    }
+
+    #[test]
+    fn launches_that_would_see_nothing_are_left_out() {
+        let target = Target { max_binding_bytes: 1 << 20, ..Target::webgpu_defaults() };
+        let launches = |mask: Mask| {
+            let op = Attention { mask, ..op(1, 64, 1) };
+            lowered(&op, 4096, &target).unwrap_or_else(|e| panic!("{e}")).dispatches
+        };
+        let (all, causal, window) = (
+            launches(Mask::None),
+            launches(Mask::Causal { block: 64 }),
+            launches(Mask::Window { before: 100, after: 0 }),
+        );
+        assert!(causal.len() < all.len() && window.len() < causal.len());
+        let consts = |name: &str| -> u32 { causal.iter().map(|d| d.variant.consts[name]).sum() };
         assert_eq!(consts("CARRY_IN"), consts("CARRY_OUT"), "what is carried out is carried in");
     }
 

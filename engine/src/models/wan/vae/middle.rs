@@ -4,7 +4,7 @@ use crate::{
     graph::Graph,
     nn::{ChannelNorm, ConvMemory, Linear, ResnetBlock},
     op::OpError,
-    ops::{AttentionInputs, Fill, MatmulOptions},
+    ops::{AttentionInputs, Fill, Mask, MatmulOptions},
     tensor::{DType, TensorId},
 };
 use model_loader::{Checkpoint, LoadError};
@@ -73,6 +73,7 @@ impl FrameAttention {
             head_dim: self.channels,
             scale,
             bias: None,
+            mask: Mask::None,
             frames: shape[0],
             out: dtype,
         })?;
