@@ -135,7 +135,7 @@ fn plans_are_printed_for_a_size_without_running_them() {
     assert!(run.stdout.contains("plan for 32x48, 5 frames, f32 on CPU"), "{run:?}");
     for stage in [
         "encode a prompt",
-        "denoise a step           24",
+        "denoise a step           12",
         "decode a chunk",
         "working memory",
         "unfused",
