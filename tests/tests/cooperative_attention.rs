@@ -1,9 +1,9 @@
 //! Attention on cooperative matrices, on every adapter.
-use engine::{DType, target::Target};
+use engine::{DType, ops::Mask, target::Target};
 use kinora_tests::{
     Case, Tolerance,
     cooperative::{check, forms, targets},
-    ops::attention::{self, biased, fused},
+    ops::attention::{self, biased, fused, masked},
     run,
 };
 
@@ -45,6 +45,8 @@ fn attention_is_right_in_every_form() {
                 attention::cross(of(1, 70, 77, 2, 32), x),
                 attention::cross(of(1, 33, 1, 1, 64), x),
                 biased(of(1, 66, 66, 2, 64), x),
+                masked(of(1, 70, 131, 2, 64), Mask::Causal { block: 5 }, x),
+                masked(of(1, 70, 70, 2, 64), Mask::Window { before: 20, after: 3 }, x),
             ]
             .map(judged)
             {

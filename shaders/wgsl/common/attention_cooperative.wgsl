@@ -82,7 +82,8 @@ fn main(
     workgroupBarrier();
     let zero = load_sums(mine * SCORE_PITCH, SCORE_PITCH, lane);
 
-    for (var key0 = 0u; key0 < params.k_rows; key0 += BLOCK_K) {
+    let keys = keys_of(block, BLOCK_Q);
+    for (var key0 = keys.x; key0 < keys.y; key0 += BLOCK_K) {
         for (var at = index; at < BLOCK_K * DH4; at += INVOCATIONS) {
             let start = key_start(frame, key0 + at / DH4, head);
             stage(KEYS_AT + at / DH4 * PITCH + 4u * (at % DH4), vec4<Frag>(k[start + at % DH4]));
