@@ -1,10 +1,14 @@
 //! Every kernel is reached by a case, and every variant that any target gets, by heuristic or by tuning, is valid everywhere.
 use engine::{
     DType,
+    ops::Mask,
     plan::{Plan, PlanTarget},
     target::{CooperativeMatrices, Target},
 };
-use kinora_tests::ops;
+use kinora_tests::{
+    Case,
+    ops::{self, attention},
+};
 use naga::{
     back::{hlsl, msl, pipeline_constants::process_overrides, spv},
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
@@ -44,9 +48,12 @@ fn targets() -> Vec<Target> {
 /// no more than WebGPU's defaults.
 fn variants(tuned_everywhere: bool) -> BTreeSet<(&'static str, Variant)> {
     let mut found = BTreeSet::new();
-    for case in ops::all() {
+    let all = ops::all().into_iter().map(|case| (case, u64::MAX));
+    // Keys beyond one binding: what attention carries from launch to launch.
+    for (case, binding) in all.chain(carried().into_iter().map(|case| (case, 64 << 10))) {
         let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
         for target in targets() {
+            let target = Target { max_binding_bytes: target.max_binding_bytes.min(binding), ..target };
             if case.needs_f16() && !target.shader_f16 {
                 continue;
             }
@@ -69,6 +76,22 @@ fn variants(tuned_everywhere: bool) -> BTreeSet<(&'static str, Variant)> {
         }
     }
     found
+}
+
+/// Attention in several launches: alone, biased and masked, in both dtypes.
+fn carried() -> Vec<Case> {
+    let sizes = attention::Sizes { frames: 1, queries: 601, keys: 601, heads: 2, head_dim: 64 };
+    [DType::F32, DType::F16]
+        .into_iter()
+        .flat_map(|dtype| {
+            [
+                attention::fused(sizes, dtype),
+                attention::biased(sizes, dtype),
+                attention::masked(sizes, Mask::Causal { block: 50 }, dtype),
+                attention::masked(sizes, Mask::Window { before: 300, after: 20 }, dtype),
+            ]
+        })
+        .collect()
 }
 
 fn note(found: &mut BTreeSet<(&'static str, Variant)>, plan: &Plan) {
@@ -114,6 +137,20 @@ fn every_variant_translates_to_spirv_msl_and_hlsl() {
             .validate(&module)
             .unwrap_or_else(|e| panic!("{label}: {e:?}"));
         translate(&label, &module, &info, variant.enables.is_empty());
+    }
+}
+
+#[test]
+fn what_attention_carries_is_among_them_in_every_form() {
+    let mut found: BTreeMap<&str, BTreeSet<[u32; 3]>> = BTreeMap::new();
+    for (_, variant) in variants(true).into_iter().filter(|(name, _)| *name == "attention") {
+        let constants = ["CARRY_IN", "CARRY_OUT", "MASK"].map(|name| variant.consts[name]);
+        found.entry(variant.imports["ATTENTION"]).or_default().insert(constants);
+    }
+    for form in ["attention_register", "attention_shared", "attention_cooperative"] {
+        for carry in [[0, 1], [1, 1], [1, 0]] {
+            assert!(found[form].contains(&[carry[0], carry[1], 0]), "{form} {carry:?}: {found:?}");
+        }
     }
 }
 
