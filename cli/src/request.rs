@@ -237,7 +237,7 @@ mod tests {
             "1",
         ])
         .unwrap();
-        assert_eq!(request.shape, Shape { width: 32, height: 64, frames: 9, fps: 24.0 });
+        assert_eq!(request.shape, Shape { width: 32, height: 80, frames: 9, fps: 24.0 });
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (3, 1.0));
         assert_eq!(request.notices.len(), 1);
     }

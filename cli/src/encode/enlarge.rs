@@ -36,6 +36,7 @@ mod tests {
 
     #[test]
     fn the_factor_is_the_smallest_that_reaches_256() {
+        assert_eq!(factor(128, 80), 4);
         assert_eq!(factor(96, 64), 4);
         assert_eq!(factor(64, 96), 4);
         assert_eq!(factor(48, 48), 6);
