@@ -53,14 +53,14 @@ pub fn cases() -> Vec<BenchCase> {
         matmul("square", 1024, 1024, 1024, DType::F32),
         matmul("rows of no power of two", 1024, 1024, 1040, DType::F32),
         matmul("square, f16 weight", 1024, 1024, 1024, DType::F16),
-        matmul("default model's up", 216, 1024, 256, DType::F16),
+        matmul("default model's up", 360, 1024, 256, DType::F16),
         matmul("1.3B qkv of one frame", 1560, 4608, 1536, DType::Bf16),
         matmul("one row", 1, 9216, 1536, DType::Bf16),
         attention("square", 1024, 1024, 2, 64, 1),
-        attention("default model's self", 216, 216, 4, 64, 1),
+        attention("default model's self", 360, 360, 4, 64, 1),
         attention("1.3B text", 1560, 512, 12, 128, 1),
         attention("autoencoder, 4 frames", 4 * 960, 4 * 960, 1, 384, 4),
-        conv("default model's top", [8, 32, 48, 32], 32),
+        conv("default model's top", [8, 40, 64, 32], 32),
         conv("128 channels", [5, 60, 90, 128], 128),
     ];
     cases.extend(norms());
