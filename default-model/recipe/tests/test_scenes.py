@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from grammar import ACTORS, CAMERAS, COLORS, FARS, GROUNDS, TIMES, WEATHERS, Actor, Scene, sample_scene, scene_from_dict
-from scenes import paint, paint_switch, render
+from scenes import soften, paint, paint_switch, render
 
 SIZE = (33, 64, 40, 16.0)
 SCENE = Scene("day", "hills", "meadow", (Actor("balloon", "red", "up"),), seed=4)
@@ -96,6 +96,23 @@ class Render(unittest.TestCase):
         for _ in range(50):
             scene = sample_scene(rng)
             self.assertEqual(scene_from_dict(asdict(scene)), scene)
+
+
+class Lens(unittest.TestCase):
+    def test_a_point_spreads_by_half_a_pixel_of_variance_and_keeps_its_light(self):
+        for height, variance in ((40, 0.125), (80, 0.5), (160, 2.0)):
+            with self.subTest(height=height):
+                picture = np.zeros((1, height, 2 * height), np.float32)
+                picture[0, height // 2, height] = 1
+                soften(picture)
+                self.assertAlmostEqual(float(picture.sum()), 1, places=5)
+                for profile, at in ((picture[0].sum(0), height), (picture[0].sum(1), height // 2)):
+                    self.assertAlmostEqual(float((profile * (np.arange(len(profile)) - at) ** 2).sum()), variance, places=4)
+
+    def test_flat_colours_stay_as_they_are_to_the_edge(self):
+        picture = np.full((2, 80, 128), 0.3, np.float32)
+        soften(picture)
+        np.testing.assert_allclose(picture, 0.3, atol=1e-6)
 
 
 if __name__ == "__main__":
