@@ -28,13 +28,7 @@ var<workgroup> tiles: array<Frag, WEIGHTS_AT + BLOCK_Q * WEIGHT_PITCH>;
 var<workgroup> sum_tile: array<f32, BLOCK_Q * SCORE_PITCH>;
 
 #import FRAGMENTS
-
-fn stage(at: u32, values: vec4<Frag>) {
-    tiles[at] = values.x;
-    tiles[at + 1u] = values.y;
-    tiles[at + 2u] = values.z;
-    tiles[at + 3u] = values.w;
-}
+#import stage_fragments
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(

@@ -25,13 +25,7 @@ var<workgroup> tiles: array<Frag, (TILE_ROWS + TILE_COLS) * PITCH>;
 var<workgroup> sum_tile: array<f32, SUBGROUPS * AREA>;
 
 #import FRAGMENTS
-
-fn stage(at: u32, values: vec4<Frag>) {
-    tiles[at] = values.x;
-    tiles[at + 1u] = values.y;
-    tiles[at + 2u] = values.z;
-    tiles[at + 3u] = values.w;
-}
+#import stage_fragments
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
