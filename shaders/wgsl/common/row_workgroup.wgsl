@@ -3,17 +3,7 @@ override WG: u32 = 64u;
 
 var<workgroup> partial_sums: array<f32, WG>;
 
-fn row_of(group: u32, lane: u32) -> u32 {
-    return group;
-}
-
-fn first_column(lane: u32) -> u32 {
-    return lane;
-}
-
-fn column_step() -> u32 {
-    return WG;
-}
+#import row_per_group
 
 fn row_sum(value: f32, lane: u32) -> f32 {
     workgroupBarrier(); // The sum before may still be being read.
