@@ -87,7 +87,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "create it first",
     ),
     (&["--trace", "no/t.json"], "cannot write `no/t.json`: there is no folder `no`", "create it first"),
-    (&["--model", "nowhere"], "`nowhere` is not a model folder", ""),
+    (&["--model", "nowhere"], "`nowhere` is not a model folder: it does not exist", ""),
     (&["--initial-latents", "none.safetensors"], "none.safetensors", ""),
 ];
 

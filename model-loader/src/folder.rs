@@ -33,7 +33,10 @@ impl ModelFolder {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let refuse = |reason: String| LoadError::NotAFolder { path: path.display().to_string(), reason };
-        let metadata = fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+        let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => refuse("it does not exist".to_owned()),
+            _ => refuse(error.to_string()),
+        })?;
         if !metadata.is_dir() {
             return Err(refuse("it is a file".to_owned()));
         }
