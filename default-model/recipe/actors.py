@@ -19,29 +19,36 @@ def paint_actor(st: Stage, scene: Scene, actor: Actor, slot: int) -> None:
 
 
 def _balloon(p: Paper):
-    p.put(p.dark, np.maximum(np.abs(p.dx - 0.012 * np.sin(p.dy * 40 + p.t * 3)) - 0.008, np.abs(p.dy - 0.20) - 0.075))
+    p.put(p.dark, np.maximum(np.abs(p.dx - 0.014 * np.sin(p.dy * 40)) - 0.010, np.abs(p.dy - 0.20) - 0.075))
     p.put(p.color, p.ellipse(0, 0, 0.125, 0.145))
-    p.put(p.shade, p.triangle(-0.025, 0.165, 0.025, 0.165, 0, 0.13))
-    p.put(p.pale(0.55), p.ellipse(-0.045 * p.facing, -0.055, 0.026, 0.038))
+    p.put(p.shade, p.triangle(-0.032, 0.172, 0.032, 0.172, 0, 0.13))
+    p.put(p.pale(0.60), p.ellipse(-0.048 * p.facing, -0.055, 0.028, 0.042))
 
 
 def _boat(p: Paper):
     p.put((0.40, 0.24, 0.14) * p.light, np.maximum(np.maximum(-p.dy, p.dy - 0.075), np.abs(p.dx) + p.dy * 0.9 - 0.175))
-    p.put(p.dark, p.box(-0.01, -0.13, 0.009, 0.14))
+    p.put(p.dark, p.box(-0.01, -0.13, 0.013, 0.14))
     p.put(p.color, p.triangle(0.005, -0.27, 0.005, -0.025, 0.155, -0.025))
     p.put(p.pale(0.25), p.triangle(-0.025, -0.22, -0.025, -0.025, -0.125, -0.025))
 
 
+def _wing(p: Paper, back: float, front: float, tip: float, height):
+    """A triangle on the bird's back, whose tip stands `height` over it, or hangs below."""
+    up = -p.dy * np.sign(height)
+    span = np.abs(height) + 0.02
+    rest = 1 - up / span
+    return np.maximum(np.maximum(-up, up - span), np.maximum(p.dx - tip - (front - tip) * rest, tip - (tip - back) * rest - p.dx))
+
+
 def _bird(p: Paper):
-    flap, span = 0.12 * np.sin(p.t * 4 * np.pi), np.abs(p.dx)
-    for side in (-1, 1):
-        wing = -flap * span / 0.17 + 0.35 * np.maximum(span - 0.10, 0)
-        p.put(p.shade if side < 0 else p.color,
-              np.maximum(np.abs(p.dy - wing) - 0.040 * (1.15 - span / 0.19), np.maximum(-side * p.dx, span - 0.19)))
-    p.put(p.color, p.ellipse(0.01, 0.01, 0.085, 0.048))
-    p.put(p.color, p.circle(0.085, -0.012, 0.036))
-    p.put((0.98, 0.65, 0.15), p.triangle(0.112, -0.022, 0.112, 0.008, 0.155, -0.002))
-    p.put(p.dark, p.circle(0.094, -0.02, 0.010))
+    height = 0.20 * np.cos(p.t * 2 * np.pi)  # the wings beat once a second
+    p.put(p.shade, _wing(p, -0.03, 0.08, 0.0, 0.85 * height))
+    p.put(p.shade, p.triangle(-0.06, 0.0, -0.19, -0.055, -0.17, 0.045))
+    p.put(p.color, p.ellipse(0, 0.01, 0.105, 0.056))
+    p.put(p.color, p.circle(0.095, -0.022, 0.046))
+    p.put(p.pale(0.35), _wing(p, -0.08, 0.05, -0.065, height))
+    p.put((0.98, 0.65, 0.15), p.triangle(0.128, -0.040, 0.128, 0.0, 0.185, -0.016))
+    p.put(p.dark, p.circle(0.108, -0.032, 0.014))
 
 
 def _wheels(p: Paper, at, radius: float):
@@ -64,11 +71,15 @@ def _car(p: Paper):
 
 
 def _bus(p: Paper):
-    p.put(p.color, p.box(0, -0.085, 0.225, 0.115, 0.02))
+    pane = mix((0.20, 0.27, 0.38), GLASS, 0.25 if p.time in ("dawn", "day") else 0.05)
+    p.put(p.color, p.box(0, -0.090, 0.230, 0.115, 0.025))
+    p.put(p.pale(0.55), p.box(0, -0.188, 0.205, 0.012, 0.006))
     for k in range(4):
-        p.put(LAMPLIGHT if p.time == "night" else (0.82, 0.93, 0.98), p.box(-0.155 + 0.10 * k, -0.125, 0.038, 0.038, 0.006))
-    p.put(p.pale(0.45), p.box(0, -0.045, 0.225, 0.010))
-    _wheels(p, (-0.13, 0.13), 0.040)
+        p.put(pane, p.box(-0.165 + 0.087 * k, -0.125, 0.035, 0.036, 0.006))
+    p.put(pane, p.box(0.192, -0.112, 0.024, 0.050, 0.006))
+    p.put(p.pale(0.55), p.box(0, -0.055, 0.230, 0.009))
+    p.put((0.98, 0.96, 0.80), p.circle(0.212, -0.010, 0.016))
+    _wheels(p, (-0.130, 0.125), 0.052)
     _headlight(p, 0.225)
 
 
@@ -107,7 +118,7 @@ def _ball(p: Paper):
 
 
 def _butterfly(p: Paper):
-    across = p.dx / (0.75 + 0.25 * np.sin(p.t * 4 * np.pi))
+    across = p.dx / (0.78 + 0.22 * np.sin(p.t * 2 * np.pi))
     for side in (-1, 1):
         p.put(p.color, np.hypot((across - side * 0.085), (p.dy + 0.045)) - 0.082)
         p.put(p.shade, np.hypot((across - side * 0.065), (p.dy - 0.060)) - 0.058)
@@ -126,8 +137,8 @@ def _lantern(p: Paper):
 
 
 def _umbrella(p: Paper):
-    p.put(p.dark, p.box(0, 0.055, 0.009, 0.12))
-    p.put(p.dark, np.maximum(np.abs(np.hypot(p.dx - 0.03, p.dy - 0.17) - 0.030) - 0.009, -(p.dy - 0.17)))
+    p.put(p.dark, p.box(0, 0.055, 0.013, 0.12))
+    p.put(p.dark, np.maximum(np.abs(np.hypot(p.dx - 0.035, p.dy - 0.17) - 0.035) - 0.013, -(p.dy - 0.17)))
     bays = np.minimum(np.minimum(p.circle(-0.123, 0.012, 0.058), p.circle(0, 0.012, 0.058)), p.circle(0.123, 0.012, 0.058))
     canopy = np.maximum(np.maximum(p.circle(0, 0.02, 0.185), p.dy), -bays)
     p.put(p.color, canopy)

@@ -28,9 +28,9 @@ def paint_sky(st: Stage, scene: Scene):
     # sun or moon
     x = rng.uniform(0.2, 0.8) * st.aspect
     y, r, color, glow = {
-        "dawn": (rng.uniform(0.42, 0.56), 0.085, (1.0, 0.90, 0.68), (0.30, 0.22, 0.12)),
+        "dawn": (rng.uniform(0.36, 0.46), 0.085, (1.0, 0.90, 0.68), (0.30, 0.22, 0.12)),
         "day": (rng.uniform(0.12, 0.24), 0.085, (1.0, 0.92, 0.45), (0.20, 0.17, 0.08)),
-        "sunset": (rng.uniform(0.48, 0.62), 0.120, (1.0, 0.72, 0.26), (0.34, 0.16, 0.04)),
+        "sunset": (rng.uniform(0.40, 0.50), 0.120, (1.0, 0.72, 0.26), (0.34, 0.16, 0.04)),
         "night": (rng.uniform(0.12, 0.26), 0.075, (0.96, 0.95, 0.84), (0.10, 0.12, 0.16)),
     }[scene.time]
     st.sun_x = x

@@ -1,4 +1,4 @@
-"""The ground: sea, meadow, desert, snow, or a wet street with its lamps and the bus shelter."""
+"""The ground: a sea of paper waves, meadow, desert, snow, or a wet street with its lamps and the bus shelter."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def paint_ground(st: Stage, scene: Scene):
     alpha = cover(edge - yy, st.px)
     depth = np.clip((yy - st.horizon) / (1 - st.horizon), 0, 1)
     if scene.ground == "sea":  # let the sky colour into the water
-        far = mix(far * light, SKY[scene.time][1], 0.45)
-        near = near * light
+        far = mix(far * mix(light, (1, 1, 1), 0.25), SKY[scene.time][1], 0.30)
+        near = near * mix(light, (1, 1, 1), 0.25)
     elif scene.ground == "snow":
         far, near = far * mix(light, (1, 1, 1), 0.15), near * mix(light, (1, 1, 1), 0.15)
     else:
@@ -44,11 +44,8 @@ def paint_ground(st: Stage, scene: Scene):
     st.blend(far * (1 - depth[..., None]) + near * depth[..., None], alpha, rows)
 
     if scene.ground == "sea":
-        for k, freq in enumerate((9.0, 6.0, 4.2)):
-            line = st.horizon + 0.05 + 0.095 * k + 0.016 * np.sin(xx * freq + st.t[:, None, None] * (2.2 - 0.4 * k) * (1, -1)[k % 2] + k)
-            band = cover(np.abs(yy - line) - 0.008, st.px / 0.8)
-            st.blend(mix(far, (1, 1, 1), 0.28 if scene.time != "night" else 0.10), band * f32(0.75), rows)
-        glit = np.exp(-(((st.u - st.sun_x) / 0.10) ** 2))[None, None] * (0.5 + 0.5 * np.sin(yy * 60 + st.t[:, None, None] * 2 * np.pi))
+        _waves(st, scene, xx, yy, rows, far, near)
+        glit = np.exp(-(((st.u - st.sun_x) / 0.10) ** 2))[None, None] * (0.5 + 0.5 * np.sin(yy * 40 + st.t[:, None, None] * 2 * np.pi))
         tint = {"dawn": (0.30, 0.22, 0.14), "day": (0.20, 0.20, 0.14), "sunset": (0.42, 0.22, 0.06), "night": (0.14, 0.15, 0.16)}[scene.time]
         st.add(tint, (glit * alpha).astype(f32), rows)
     elif scene.ground == "meadow":
@@ -73,19 +70,29 @@ def paint_ground(st: Stage, scene: Scene):
         if scene.shelter:
             _shelter(st, scene, z)
         _wet(st, scene, rows, alpha)
-        dash = cover(np.abs(yy - (st.horizon + 0.20)) - 0.010, st.px) * ((xx * 1.6 - np.floor(xx * 1.6)) < 0.5)
+        dash = cover(np.abs(yy - (st.horizon + 0.31)) - 0.012, st.px) * ((xx * 1.6 - np.floor(xx * 1.6)) < 0.5)
         st.blend(np.asarray((0.85, 0.83, 0.75), f32) * mix(light, (1, 1, 1), 0.3), dash * f32(0.85), rows)
 
 
+def _waves(st, scene, xx, yy, rows, far, near):
+    """Rows of scalloped paper waves with pale crests; every other row drifts the other way."""
+    foam = mix(near, (1, 1, 1), 0.62 if scene.time != "night" else 0.34)
+    for k in range(4):
+        along = np.pi * (xx * (3.6 - 0.5 * k) + (1, -1)[k % 2] * 0.5 * st.t[:, None, None] + 0.37 * k)
+        top = st.horizon + 0.045 + 0.090 * k - (0.016 + 0.006 * k) * np.abs(np.sin(along))
+        st.blend(mix(far, near, 0.30 + 0.23 * k), cover(top - yy, st.px), rows)
+        st.blend(foam, cover(np.abs(yy - top - 0.010) - 0.010, st.px) * f32(0.85), rows)
+
+
 def _lamps(st, scene, x, y, z, salt):
-    """Street lamps every 0.8 heights, glowing when it is dark."""
+    """Street lamps every 1.1 heights, glowing when it is dark."""
     on = scene.time in ("night", "sunset")
-    cell = x / 0.8 + salt
-    dx = ((cell - np.floor(cell)) - 0.5) * 0.8  # (T, W)
+    cell = x / 1.1 + salt
+    dx = ((cell - np.floor(cell)) - 0.5) * 1.1  # (T, W)
     dx = dx[:, None, :]
     yy = y[:, :, None]
-    top = st.horizon - 0.30
-    post = cover(np.maximum(np.abs(dx) - 0.010, np.maximum(top - yy, yy - st.horizon - 0.02)), st.px)
+    top = st.horizon - 0.36
+    post = cover(np.maximum(np.abs(dx) - 0.012, np.maximum(top - yy, yy - st.horizon - 0.02)), st.px)
     st.blend(np.asarray((0.16, 0.17, 0.20), f32), post)
     d = np.hypot(dx, yy - top)
     if on:
@@ -94,25 +101,26 @@ def _lamps(st, scene, x, y, z, salt):
 
 
 def _shelter(st, scene, z):
-    """The bus shelter of the rainy street: roof, glass, bench and sign."""
-    cx = (st.aspect * 0.5 + st.rng.uniform(-0.3, 0.3) - st.pivot[0]) * z + st.pivot[0]
+    """The bus shelter of the rainy street: roof, glass, bench and sign, left or right of the middle."""
+    cx = (st.aspect * 0.5 + float(st.rng.choice((-0.40, 0.40))) - st.pivot[0]) * z + st.pivot[0]
     cx = cx - st.pan * z
     base = (st.horizon - st.pivot[1]) * z + st.pivot[1]
     dx = ((st.u[None] - cx[:, None]) / z[:, None])[:, None, :]
     dy = ((st.v[None] - base[:, None]) / z[:, None])[:, :, None]
-    dark = scene.time == "night"
-    glass = (0.98, 0.88, 0.58) if dark else (0.75, 0.88, 0.92)
+    lit = scene.time == "night"
 
     def box(x0, x1, y0, y1):
         return cover(np.maximum(np.abs(dx - (x0 + x1) / 2) - (x1 - x0) / 2, np.abs(dy - (y0 + y1) / 2) - (y1 - y0) / 2), st.px)
 
-    st.blend(glass, box(-0.27, 0.27, -0.25, 0.0) * f32(0.85))
-    st.blend((0.10, 0.30, 0.36), box(-0.31, 0.31, -0.29, -0.245))
-    for post in (-0.27, 0.27):
-        st.blend((0.12, 0.16, 0.20), box(post - 0.012, post + 0.012, -0.26, 0.03))
-    st.blend((0.45, 0.26, 0.14), box(-0.19, 0.12, -0.085, -0.055))
-    st.blend((0.12, 0.16, 0.20), box(0.36, 0.376, -0.26, 0.03))
-    st.blend((0.95, 0.80, 0.20), cover(np.hypot(dx - 0.368, dy + 0.27) - 0.040, st.px))
+    frame = (0.16, 0.20, 0.27)
+    st.blend((0.52, 0.76, 0.88) if lit else (0.74, 0.89, 0.95), box(-0.29, 0.29, -0.34, 0.0) * f32(0.88))
+    st.blend((0.13, 0.34, 0.62), box(-0.34, 0.34, -0.40, -0.335))
+    for post in (-0.29, 0.0, 0.29):
+        st.blend(frame, box(post - 0.014, post + 0.014, -0.34, 0.04))
+    st.blend((0.50, 0.29, 0.15), box(-0.24, 0.24, -0.11, -0.07))
+    st.blend(frame, box(0.44, 0.462, -0.36, 0.04))
+    st.blend((0.13, 0.34, 0.62), box(0.385, 0.515, -0.44, -0.31))
+    st.blend((0.96, 0.97, 0.98), box(0.415, 0.485, -0.41, -0.34))
 
 
 def _wet(st, scene, rows, alpha):

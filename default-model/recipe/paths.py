@@ -9,26 +9,26 @@ from stage import Stage, f32
 
 #: Actors are large, so that a small model sees what they are.
 SCALE = {"balloon": 1.55, "boat": 1.5, "bird": 1.75, "car": 1.65, "train": 1.2, "fish": 1.6, "ball": 1.6, "butterfly": 1.75,
-          "lantern": 1.65, "umbrella": 1.45, "bus": 1.3}
+          "lantern": 1.65, "umbrella": 1.45, "bus": 1.5}
 
 
 def path(st: Stage, scene: Scene, actor: Actor, rng, slot: int):
     """Centre of an actor per frame, its facing (+1 right, -1 left), and its scale."""
     grounded = actor.kind in ("boat", "car", "train", "fish", "ball", "bus")
-    scale = SCALE[actor.kind] * float(rng.uniform(0.95, 1.07))
+    scale = SCALE[actor.kind]
     mid = st.t - st.seconds / 2
-    xc = st.aspect * float(rng.uniform(0.42, 0.58))
+    xc = st.aspect * float(rng.uniform(0.45, 0.55))
     if slot == 1:
         xc = st.aspect * float(rng.choice((0.25, 0.75)))
     if grounded:
-        low = {"boat": 0.02, "fish": 0.12, "ball": 0.10, "car": 0.11, "train": 0.10, "bus": 0.10}[actor.kind]
+        low = {"boat": 0.06, "fish": 0.14, "ball": 0.16, "car": 0.19, "train": 0.16, "bus": 0.20}[actor.kind]
         yc = st.horizon + low + 0.05 * slot
     else:
-        yc = float(rng.uniform(0.40, 0.46)) - 0.10 * slot
+        yc = 0.42 - 0.10 * slot
     x = np.full(st.T, xc, f32)
     y = np.full(st.T, yc, f32)
     facing = 1.0 if rng.random() < 0.5 else -1.0
-    speed = float(rng.uniform(0.40, 0.48))
+    speed = 0.44
     if actor.motion in ("left", "right"):
         facing = 1.0 if actor.motion == "right" else -1.0
         x = xc + facing * speed * mid
@@ -51,7 +51,7 @@ def path(st: Stage, scene: Scene, actor: Actor, rng, slot: int):
         y = yc - height * np.abs(np.sin(np.pi * st.t))
     elif actor.motion == "circle":
         a = 2 * np.pi * (st.t * 0.5 + 0.25) * facing
-        x, y = xc + 0.30 * np.cos(a), yc - 0.02 + 0.17 * np.sin(a)
+        x, y = xc + 0.30 * np.cos(a), yc + 0.04 + 0.17 * np.sin(a)
     # The camera moves actors a little, never enough to hide their own motion.
     z = 1.0 + (st.zoom - 1.0) * 0.6
     x = x - 0.35 * st.pan

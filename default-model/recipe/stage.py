@@ -61,7 +61,7 @@ class Stage:
         self.cam_x = (self.pan + float(self.rng.uniform(0, 40))).astype(f32)
         rate = 0.20 * {"in": 1.0, "out": -1.0}.get(scene.camera, 0.0)
         self.zoom = np.exp(rate * (self.t - (0 if rate >= 0 else seconds))).astype(f32)
-        self.horizon = f32(self.rng.uniform(0.66, 0.72))
+        self.horizon = f32(self.rng.uniform(0.56, 0.60))
         self.pivot = (f32(self.aspect / 2), f32(0.55))
 
     def world(self, depth):

@@ -24,13 +24,13 @@ def paint_weather(st: Stage, scene: Scene):
             st.blend(tone * f32(shade), cover(st.v[None, :, None] - edge[None, None], st.px))
     if scene.weather == "rain":
         # A column of streaks falls by its own spacing in a quarter of a second, the time that one latent frame covers.
-        cx = (u + 0.10 * v) * 6.0 + salt
+        cx = (u + 0.14 * v) * 5.0 + salt
         i = np.floor(cx)
         fall = (v - 0.10) / 0.40 - t * 4.0 + hash01(i, 2.0)
         f = (fall - np.floor(fall) - 0.5) * 0.40
         ox = 0.3 + 0.4 * hash01(i, 4.0)
-        d = np.maximum(np.abs(cx - i - ox) / 6.0 - 0.009, np.abs(f) - 0.055)
-        st.blend((0.80 * dim, 0.87 * dim, 0.98 * dim), cover(d, st.px) * f32(0.62) * (v > 0.12))
+        d = np.maximum(np.abs(cx - i - ox) / 5.0 - 0.010, np.abs(f) - 0.080)
+        st.blend((0.80 * dim, 0.87 * dim, 0.98 * dim), cover(d, st.px) * f32(0.75) * (v > 0.12))
         return
     density, speed, radius = {"snow": (4.0, 0.25, 0.024), "leaves": (2.6, 0.3846, 0.062), "fireflies": (2.6, 0.0, 0.026)}[scene.weather]
     cy = (v - t * speed) * density
