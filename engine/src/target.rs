@@ -18,6 +18,8 @@ pub struct Target {
     pub max_workgroup_bytes: u32,
     /// Whether shaders may use f16.
     pub shader_f16: bool,
+    /// Whether shaders may use integers of 64 bits.
+    pub shader_i64: bool,
     /// Smallest and largest subgroup size, where shaders may use subgroup operations.
     pub subgroups: Option<(u32, u32)>,
     /// Matrices that a subgroup multiplies as one. Only forms that the tuner chooses use them.
@@ -50,6 +52,7 @@ impl Target {
             max_invocations: 256,
             max_workgroup_bytes: 16 << 10,
             shader_f16: false,
+            shader_i64: false,
             subgroups: None,
             cooperative: Vec::new(),
             software: false,

@@ -1,5 +1,5 @@
 // Channels repeated, then depth to space: out[t ft + a - drop, h fs + b, w fs + d, o] = x[t, h, w, e / repeats]
-// with e = ((o ft + a) fs + b) fs + d. One invocation per element of out.
+// with e = ((o ft + a) fs + b) fs + d. One invocation per RUN elements of out side by side, of one position.
 struct Params {
     count: u32,         // elements of this launch; out begins at its first one
     start: u32,         // which element of the output that is
@@ -24,7 +24,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
+    let i = ((group.y * groups.x + group.x) * 256u + local) * RUN;
     if i >= params.count {
         return;
     }
@@ -34,7 +34,11 @@ fn main(
     let column = position % (params.width * fs);
     let line = position / (params.width * fs) % (params.height * fs);
     let frame = position / (params.width * fs) / (params.height * fs) + params.drop;
-    let e = ((o * params.factor_t + frame % params.factor_t) * fs + line % fs) * fs + column % fs;
+    let phase = (frame % params.factor_t * fs + line % fs) * fs + column % fs;
     let source = (frame / params.factor_t * params.height + line / fs) * params.width + column / fs;
-    out[i] = x[source * params.channels + e / params.repeats - params.x_start];
+    let start = source * params.channels - params.x_start;
+    for (var r = 0u; r < RUN; r += 1u) {
+        let e = (o + r) * params.factor_t * fs * fs + phase;
+        out[i + r] = x[start + e / params.repeats];
+    }
 }

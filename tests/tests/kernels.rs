@@ -41,7 +41,8 @@ fn targets() -> Vec<Target> {
         ..desktop.clone()
     };
     let software = Target { software: true, shader_f16: true, subgroups: Some((8, 8)), ..browser.clone() };
-    vec![browser, desktop, tensor_cores, apple, emulated, software]
+    let wide_software = Target { shader_i64: true, ..software.clone() };
+    vec![browser, desktop, tensor_cores, apple, emulated, software, wide_software]
 }
 
 /// The variants of the heuristics on every target, and what the tuner may choose instead: on every target, or on those alone that have

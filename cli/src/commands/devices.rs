@@ -100,6 +100,9 @@ fn features(adapter: &AdapterSummary) -> Vec<String> {
     if adapter.target.shader_f16 {
         features.push("f16".to_owned());
     }
+    if adapter.target.shader_i64 {
+        features.push("integers of 64 bits".to_owned());
+    }
     if let Some((smallest, largest)) = adapter.target.subgroups {
         features.push(if smallest == largest {
             format!("subgroups of {smallest}")

@@ -229,6 +229,7 @@ fn kind(info: &wgpu::AdapterInfo) -> AdapterKind {
 
 fn wanted_features() -> wgpu::Features {
     wgpu::Features::SHADER_F16
+        | wgpu::Features::SHADER_INT64
         | wgpu::Features::SUBGROUP
         | wgpu::Features::TIMESTAMP_QUERY
         | wgpu::Features::PIPELINE_CACHE
@@ -247,6 +248,7 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         max_invocations: limits.max_compute_invocations_per_workgroup,
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
+        shader_i64: features.contains(wgpu::Features::SHADER_INT64),
         subgroups,
         cooperative: experimental::cooperative(adapter),
         software: kind(&info) == AdapterKind::Software,

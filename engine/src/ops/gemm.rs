@@ -91,12 +91,7 @@ impl Product<'_> {
 
     /// The core and its tile for an op's kernel, as measured or else as likely best, and how it reads its operands.
     pub(super) fn tiled(&self, op: &'static str, target: &Target) -> Tiled {
-        let quads = self.reads_quads();
-        let weights = match (quads, self.weight.dtype) {
-            (false, _) => "weight_scalar",
-            (true, DType::F16 | DType::Bf16) => "weight_quads_16",
-            (true, DType::F32 | DType::U32) => "weight_quads_32",
-        };
+        let (x_read, w_read) = self.reads(target);
         let (key, forms) = (self.key(op), self.forms(target));
         let (form, choice) = match target.tuning.pick(key, &forms) {
             Some(picked) => picked,
@@ -106,10 +101,26 @@ impl Product<'_> {
             .variant()
             .alias("X", elem(self.x))
             .constant("W_FORMAT", weight_format(self.weight.dtype))
-            .import("X_READ", if quads { "x_quads" } else { "x_scalar" })
-            .import("W_READ", weights);
+            .import("X_READ", x_read)
+            .import("W_READ", w_read);
         let [rows, cols] = form.tile();
         Tiled { variant, choice, rows, cols }
+    }
+
+    /// The pieces that read x and the weight.
+    fn reads(&self, target: &Target) -> (&'static str, &'static str) {
+        if !self.reads_quads() {
+            return ("x_scalar", "weight_scalar");
+        }
+        let wide = target.software && target.shader_i64;
+        let x = if wide && self.x.dtype == DType::F32 { "x_quads_64" } else { "x_quads" };
+        let weight = match (self.weight.dtype, wide) {
+            (DType::F16 | DType::Bf16, false) => "weight_quads_16",
+            (DType::F16 | DType::Bf16, true) => "weight_quads_16_64",
+            (DType::F32 | DType::U32, false) => "weight_quads_32",
+            (DType::F32 | DType::U32, true) => "weight_quads_32_64",
+        };
+        (x, weight)
     }
 
     /// What one measurement holds for.
@@ -185,6 +196,23 @@ mod tests {
             product(&x, &weight).tiled("matmul", &target).variant.consts["LANES"]
         };
         assert_eq!((lanes(Some((8, 8))), lanes(Some((4, 8))), lanes(None)), (8, 1, 1));
+    }
+
+    #[test]
+    fn software_reads_in_words_of_64_bits_where_it_can_what_is_no_f16_activation() {
+        let weights = [DType::F32, DType::Bf16].map(|dtype| TensorDesc::new(&[64, 64], dtype));
+        let plain = Target { software: true, ..Target::webgpu_defaults() };
+        let wide = Target { shader_i64: true, ..plain.clone() };
+        let card = Target { software: false, ..wide.clone() };
+        let reads = |x: DType, weight: &TensorDesc, target: &Target| {
+            product(&TensorDesc::new(&[64, 64], x), weight).reads(target)
+        };
+        let [single, half] = &weights;
+        assert_eq!(reads(DType::F32, single, &wide), ("x_quads_64", "weight_quads_32_64"));
+        assert_eq!(reads(DType::F16, half, &wide), ("x_quads", "weight_quads_16_64"));
+        for target in [plain, card] {
+            assert_eq!(reads(DType::F32, half, &target), ("x_quads", "weight_quads_16"));
+        }
     }
 
     #[test]

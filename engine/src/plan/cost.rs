@@ -47,11 +47,10 @@ fn moved(op: &dyn Op, io: &Io<'_>, dispatches: &[Dispatch]) -> u64 {
     let written = bound(&|operand| operand == Operand::Output);
     let mut bytes = written + bound(&|operand| matches!(operand, Operand::Scratch(_)));
     for (index, desc) in io.inputs.iter().enumerate() {
-        let bound = match io.aliased == Some(index) {
-            true => written,
-            false => bound(&|operand| operand == Operand::Input(index)),
-        };
-        bytes += part(bound, desc, op.reads(io.inputs, index));
+        // What is replaced in place is read where it is written, and perhaps by launches before that.
+        let replaced = if io.aliased == Some(index) { written } else { 0 };
+        let read = replaced + bound(&|operand| operand == Operand::Input(index));
+        bytes += part(read, desc, op.reads(io.inputs, index));
     }
     bytes
 }

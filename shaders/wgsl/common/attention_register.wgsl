@@ -1,6 +1,8 @@
 // For GPUs that are CPUs: one workgroup is one subgroup of LANES, without barriers or workgroup memory.
 // A lane owns QUERIES queries. Each load reads LANES keys (or values), one a lane, and shuffles hand them round:
 // such devices load lane by lane, even from one address, so a value loaded once serves LANES * QUERIES queries.
+// SPANS times LANES keys go through in one pass over the head, since a query's values and sums, of which a loop picks one
+// by its counter, are loaded lane by lane too.
 //
 // The loops over queries and keys unroll. Those over the head must not: it takes the compiler ten times as long
 // and gains nothing, so their bound is a parameter, though it is DH4.
@@ -33,51 +35,71 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     let keys = keys_of(group.x * LANES * QUERIES, LANES * QUERIES);
-    for (var key = keys.x; key < keys.y; key += LANES) {
-        var score: array<array<f32, LANES>, QUERIES>;
-        for (var j = 0u; j < LANES; j++) {
-            for (var i = 0u; i < QUERIES; i++) {
-                score[i][j] = first_score(row0 + i, key + j, head);
+    for (var key = keys.x; key < keys.y; key += LANES * SPANS) {
+        var score: array<array<array<f32, LANES>, QUERIES>, SPANS>;
+        var k_start: array<u32, SPANS>;
+        for (var span = 0u; span < SPANS; span++) {
+            let first = key + span * LANES;
+            k_start[span] = key_start(frame, first + lane, head);
+            for (var j = 0u; j < LANES; j++) {
+                for (var i = 0u; i < QUERIES; i++) {
+                    score[span][i][j] = first_score(row0 + i, first + j, head);
+                }
             }
         }
-        let k_start = key_start(frame, key + lane, head);
         for (var d = 0u; d < params.head_size; d++) {
-            let mine = vec4<f32>(k[k_start + d]);
-            for (var j = 0u; j < LANES; j++) {
-                let b = subgroupShuffle(mine, j);
-                for (var i = 0u; i < QUERIES; i++) {
-                    let a = query[d][i];
-                    score[i][j] = fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, score[i][j]))));
+            var quads: array<vec4<f32>, QUERIES>;
+            for (var i = 0u; i < QUERIES; i++) {
+                quads[i] = query[d][i];
+            }
+            for (var span = 0u; span < SPANS; span++) {
+                let mine = vec4<f32>(k[k_start[span] + d]);
+                for (var j = 0u; j < LANES; j++) {
+                    let b = subgroupShuffle(mine, j);
+                    for (var i = 0u; i < QUERIES; i++) {
+                        let a = quads[i];
+                        let sum = score[span][i][j];
+                        score[span][i][j] = fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, sum))));
+                    }
                 }
             }
         }
         var decay: array<f32, QUERIES>;
         for (var i = 0u; i < QUERIES; i++) {
             var highest = top[i];
-            for (var j = 0u; j < LANES; j++) {
-                highest = max(highest, score[i][j]);
+            for (var span = 0u; span < SPANS; span++) {
+                for (var j = 0u; j < LANES; j++) {
+                    highest = max(highest, score[span][i][j]);
+                }
             }
             decay[i] = exp2(top[i] - highest);
             top[i] = highest;
             var total = sum[i] * decay[i];
-            for (var j = 0u; j < LANES; j++) {
-                let p = exp2(score[i][j] - highest);
-                score[i][j] = p;
-                total += p;
+            for (var span = 0u; span < SPANS; span++) {
+                for (var j = 0u; j < LANES; j++) {
+                    let p = exp2(score[span][i][j] - highest);
+                    score[span][i][j] = p;
+                    total += p;
+                }
             }
             sum[i] = total;
         }
-        let v_start = value_start(frame, key + lane, head);
+        var v_start: array<u32, SPANS>;
+        for (var span = 0u; span < SPANS; span++) {
+            v_start[span] = value_start(frame, key + span * LANES + lane, head);
+        }
         for (var d = 0u; d < params.head_size; d++) {
-            let mine = vec4<f32>(v[v_start + d]);
             var part: array<vec4<f32>, QUERIES>;
             for (var i = 0u; i < QUERIES; i++) {
                 part[i] = acc[d][i] * decay[i];
             }
-            for (var j = 0u; j < LANES; j++) {
-                let b = subgroupShuffle(mine, j);
-                for (var i = 0u; i < QUERIES; i++) {
-                    part[i] = fma(vec4<f32>(score[i][j]), b, part[i]);
+            for (var span = 0u; span < SPANS; span++) {
+                let mine = vec4<f32>(v[v_start[span] + d]);
+                for (var j = 0u; j < LANES; j++) {
+                    let b = subgroupShuffle(mine, j);
+                    for (var i = 0u; i < QUERIES; i++) {
+                        part[i] = fma(vec4<f32>(score[span][i][j]), b, part[i]);
+                    }
                 }
             }
             for (var i = 0u; i < QUERIES; i++) {

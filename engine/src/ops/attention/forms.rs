@@ -13,8 +13,8 @@ use std::fmt;
 /// One form: the algorithm and its tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// A subgroup of `lanes` shares keys and values; each lane takes so many queries.
-    Register { lanes: u32, queries: u32 },
+    /// A subgroup of `lanes` shares keys and values, `spans` times as many at once; each lane takes so many queries.
+    Register { lanes: u32, queries: u32, spans: u32 },
     /// `rows` by `cols` invocations share tiles in workgroup memory; `keys` for each of them, `values` rows at a time.
     Shared { rows: usize, cols: usize, keys: usize, values: usize },
     /// On cooperative matrices: each of `subgroups` takes so many fragments of queries, and of keys at a time.
@@ -30,7 +30,9 @@ const WIDEST_HEAD: usize = 128;
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Register { lanes, queries } => write!(f, "register {queries}, {lanes} together"),
+            Self::Register { lanes, queries, spans } => {
+                write!(f, "register {queries}x{spans}, {lanes} together")
+            }
             Self::Shared { rows, cols, keys, values } => write!(f, "shared {rows}x{cols}x{keys}x{values}"),
             Self::Cooperative { fragments, subgroups, queries, keys } => {
                 write!(f, "{fragments}, {subgroups} of {queries}x{keys}")
@@ -43,10 +45,11 @@ impl Form {
     /// The part of the variant that says it.
     pub(super) fn variant(self, variant: Variant) -> Variant {
         match self {
-            Self::Register { lanes, queries } => variant
+            Self::Register { lanes, queries, spans } => variant
                 .import("ATTENTION", "attention_register")
                 .constant("LANES", lanes)
-                .constant("QUERIES", queries),
+                .constant("QUERIES", queries)
+                .constant("SPANS", spans),
             Self::Shared { rows, cols, keys, values } => variant
                 .import("ATTENTION", "attention_shared")
                 .constant("ROWS", clamp_u32(rows))
@@ -67,7 +70,7 @@ impl Form {
     /// Queries that one workgroup takes.
     pub(super) fn block(self) -> usize {
         match self {
-            Self::Register { lanes, queries } => (lanes * queries) as usize,
+            Self::Register { lanes, queries, .. } => (lanes * queries) as usize,
             Self::Shared { rows, .. } => QUAD * rows,
             Self::Cooperative { fragments, subgroups, queries, .. } => {
                 (subgroups * queries * fragments.size) as usize
@@ -117,7 +120,9 @@ fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, PlanError> {
         && lanes == largest
         && (4..=16).contains(&lanes)
     {
-        return Ok([4, 2, 8].map(|queries| Form::Register { lanes, queries }).to_vec());
+        return Ok([(4, 2), (8, 2), (4, 1), (2, 1)]
+            .map(|(queries, spans)| Form::Register { lanes, queries, spans })
+            .to_vec());
     }
     // Wide heads get more columns of invocations, so that an invocation's outputs stay in registers.
     let likely = if head_dim <= 128 { [16, 8, 4] } else { [8, 16, 2] };

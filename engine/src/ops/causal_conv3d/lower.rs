@@ -174,6 +174,7 @@ impl Lowering<'_> {
         let adds_to_out = if last { aliased } else { !first };
         let cache_read = match variant.imports.get("X_READ") {
             Some(&"x_quads") => "cache_quads",
+            Some(&"x_quads_64") => "cache_quads_64",
             _ => "cache_scalar",
         };
         let store = match op.frames {

@@ -141,7 +141,11 @@ impl Product<'_> {
             2..=8 if self.rows <= 8 => 8,
             _ => 32,
         };
-        let cols = if self.cols() <= invocations as usize { 1 } else { 4 };
+        let cols = match self.cols().div_ceil(invocations as usize) {
+            0..=1 => 1,
+            2 => 2,
+            _ => 4,
+        };
         Form::Register { rows, cols, invocations, lanes }
     }
 
@@ -258,6 +262,18 @@ mod tests {
                 assert_eq!(memory, target.max_workgroup_bytes == 32 << 10 && !target.software);
             }
         }
+    }
+
+    #[test]
+    fn software_makes_no_more_columns_than_there_are() {
+        let target = Target { software: true, subgroups: Some((8, 8)), ..Target::webgpu_defaults() };
+        let cols = |cols: usize| {
+            let (x, weight) =
+                (TensorDesc::new(&[2048, 64], DType::F32), TensorDesc::new(&[cols, 64], DType::F32));
+            let product = Product { x: &x, rows: 2048, weight: &weight, segment_length: 64, x_aligned: true };
+            product.forms(&target)[0].tile()[1]
+        };
+        assert_eq!([3, 8, 12, 16, 17, 64].map(cols), [8, 8, 16, 16, 32, 32]);
     }
 
     #[test]
