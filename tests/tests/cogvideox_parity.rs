@@ -154,7 +154,7 @@ fn context(
     precision: Precision,
 ) -> Result<TextContext, Failed> {
     let key = format!("text.{name}.hidden");
-    let (graph, context) = transformer.context_graph(golden.shape(&key)[1], precision, false)?;
+    let (graph, context) = transformer.context_graph(golden.shape(&key)[1], 1, precision, false)?;
     compute(executor, graph, &[RunInput::f32("embeds", golden.f32(&key))])?;
     Ok(context)
 }

@@ -141,14 +141,16 @@ impl Mismatch {
     }
 }
 
-/// One prompt as the transformer attends to it: states that a graph has written once per prompt.
+/// Prompts as the transformer attends to them in one evaluation: states that a graph has written once.
 #[derive(Debug, Clone)]
 pub struct TextContext {
     pub(crate) states: Vec<State>,
+    /// Prompts whose rows lie one below the other: guidance passes evaluated side by side.
+    pub(crate) passes: usize,
 }
 
 impl TextContext {
-    /// All states, to be dropped when the prompt is done.
+    /// All states, to be dropped when the prompts are done.
     pub fn states(&self) -> &[State] {
         &self.states
     }
@@ -156,21 +158,30 @@ impl TextContext {
 
 /// The denoising network.
 pub trait DenoisingTransformer: Debug {
-    /// The graph that brings a prompt into the form that the blocks attend to.
+    /// How many of `passes` guidance passes over latents `[C, F, H, W]` are better evaluated side by side, as rows of the
+    /// same products, than one after the other. At most that many prompts go into one [`TextContext`].
+    fn passes_together(&self, latents: [usize; 4], passes: usize) -> usize {
+        let _ = (latents, passes);
+        1
+    }
+
+    /// The graph that brings `passes` prompts of `length` rows into the form that the blocks attend to.
     ///
-    /// Input `embeds` `[length, width]` f32; no outputs, but the context's states. With `taps`, what the family reports
-    /// of it is kept.
+    /// Input `embeds` `[passes * length, width]` f32; no outputs, but the context's states. With `taps`, what the family
+    /// reports of it is kept.
     ///
     /// # Errors
-    /// If the weights do not fit the graph.
+    /// If the weights do not fit the graph, or the family does not evaluate so many passes side by side.
     fn context_graph(
         &self,
         length: usize,
+        passes: usize,
         precision: Precision,
         taps: bool,
     ) -> Result<(Graph, TextContext), OpError>;
 
-    /// One evaluation for each context: the model's outputs `[C, F, H, W]` f32, in the order of `contexts`.
+    /// One evaluation for each context: the model's outputs `[C, F, H, W]` f32, one for each prompt, in the order of
+    /// `contexts` and of the prompts in them.
     ///
     /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), `timestep` `[1]` f32 as the noise scheduler gives
     /// it (0..1000), `condition` what a [`PictureEncoder`] made, for a model that takes a picture.

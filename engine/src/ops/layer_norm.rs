@@ -20,6 +20,8 @@ use shaders::Variant;
 pub struct LayerNormOptions {
     /// The first row of x that counts; the result has no rows for those before it.
     pub first_row: usize,
+    /// How many rows count from there on; `None`: all to the last.
+    pub rows: Option<usize>,
     /// Added to the variance.
     pub eps: f32,
     /// Weight and bias, `[cols]` each.
@@ -49,12 +51,12 @@ impl Graph {
     /// # Errors
     /// If shapes or dtypes do not fit.
     pub fn layer_norm(&mut self, x: TensorId, options: &LayerNormOptions) -> Result<TensorId, OpError> {
-        let LayerNormOptions { first_row, eps, affine, modulation, out } = *options;
+        let LayerNormOptions { first_row, rows, eps, affine, modulation, out } = *options;
         let mut inputs = vec![x];
         inputs.extend(affine.iter().flat_map(|(weight, bias)| [*weight, *bias]));
         inputs.extend(modulation.iter().map(|m| m.table));
-        let rows = modulation.map(|m| TableRows { shift: m.shift, scale: m.scale, split: m.split });
-        self.push(LayerNorm { first_row, eps, affine: affine.is_some(), modulation: rows, out }, &inputs)
+        let modulation = modulation.map(|m| TableRows { shift: m.shift, scale: m.scale, split: m.split });
+        self.push(LayerNorm { first_row, rows, eps, affine: affine.is_some(), modulation, out }, &inputs)
     }
 }
 
@@ -62,6 +64,7 @@ impl Graph {
 #[derive(Debug)]
 struct LayerNorm {
     first_row: usize,
+    rows: Option<usize>,
     eps: f32,
     affine: bool,
     modulation: Option<TableRows>,
@@ -134,10 +137,12 @@ impl Op for LayerNorm {
         if self.first_row >= x.rows() {
             return Err(OpError::value(NAME, "first row", self.first_row, format!("below {}", x.rows())));
         }
-        let shape = match self.first_row {
-            0 => x.shape.clone(),
-            first => vec![x.rows() - first, x.cols()],
-        };
+        let left = x.rows() - self.first_row;
+        let rows = self.rows.unwrap_or(left);
+        if !(1..=left).contains(&rows) {
+            return Err(OpError::value(NAME, "rows", rows, format!("1 to {left}")));
+        }
+        let shape = if rows == x.rows() { x.shape.clone() } else { vec![rows, x.cols()] };
         let output = TensorDesc::new(&shape, self.out);
         OpError::expect_activation(NAME, "out", &output)?;
         Ok(output)
@@ -159,9 +164,10 @@ impl Op for LayerNorm {
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
         let (x, cols) = (&inputs[0], inputs[0].cols());
+        let rows = self.rows.unwrap_or(x.rows() - self.first_row);
         let streams = 1 + usize::from(self.modulation.is_some_and(|rows| rows.split.is_some()));
         match index {
-            0 => ((x.rows() - self.first_row) * cols * x.dtype.size()) as u64,
+            0 => (rows * cols * x.dtype.size()) as u64,
             table if self.modulation.is_some() && table == self.table_input() => {
                 (4 * 2 * streams * cols) as u64
             }

@@ -5,7 +5,7 @@ use super::{
     denoise::{StepStates, step_graph},
     device::open_executor,
     encode_picture::condition_state,
-    encode_text::Prompts,
+    encode_text::{Prompts, evaluations},
     family::open_model,
     latents::LatentVideo,
 };
@@ -108,8 +108,8 @@ impl ModelBench {
         let transformer = self.model.load_transformer()?;
         let length = self.model.prompt_style().length;
         let mut contexts = Vec::with_capacity(guidance.passes());
-        for _ in 0..guidance.passes() {
-            let (graph, context) = transformer.context_graph(length, self.precision, false)?;
+        for passes in evaluations(transformer.as_ref(), video.shape, guidance.passes()) {
+            let (graph, context) = transformer.context_graph(length, passes, self.precision, false)?;
             let width = input_elements(&graph, "embeds");
             let mut program = self.executor.compile(graph).await?;
             let embeds = vec![0.1; width];

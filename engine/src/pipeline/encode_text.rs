@@ -7,10 +7,21 @@ use crate::{
 };
 use model_loader::prompt;
 
-/// The transformer with its prompts: the positive one, and the negative one if guidance is on.
+/// The transformer with its prompts: the positive one, and the negative one if guidance is on; in one context if both are
+/// evaluated side by side.
 pub(super) struct Prompts {
     pub(super) transformer: Box<dyn DenoisingTransformer>,
     pub(super) contexts: Vec<TextContext>,
+}
+
+/// How many prompts each evaluation takes, of `passes` over latents `[C, F, H, W]`.
+pub(super) fn evaluations(
+    transformer: &dyn DenoisingTransformer,
+    latents: [usize; 4],
+    passes: usize,
+) -> Vec<usize> {
+    let together = transformer.passes_together(latents, passes).clamp(1, passes.max(1));
+    (0..passes).step_by(together).map(|first| together.min(passes - first)).collect()
 }
 
 impl VideoPipeline {
@@ -45,9 +56,17 @@ impl VideoPipeline {
         }
         drop(encoder);
         self.executor.release_unused();
-        let mut contexts = Vec::with_capacity(embeds.len());
-        for (index, embeds) in embeds.into_iter().enumerate() {
-            contexts.push(self.attend_to(run, transformer.as_ref(), embeds, index == 0).await?);
+        // What is written out of an evaluation is that of one pass.
+        let evaluations = match run.settings.dump {
+            true => vec![1; embeds.len()],
+            false => evaluations(transformer.as_ref(), run.latents.shape, embeds.len()),
+        };
+        let mut contexts = Vec::with_capacity(evaluations.len());
+        let mut rest = &embeds[..];
+        for passes in evaluations {
+            let (prompts, behind) = rest.split_at(passes);
+            contexts.push(self.attend_to(run, transformer.as_ref(), prompts, contexts.is_empty()).await?);
+            rest = behind;
         }
         run.finish_stage("encode", clock);
         run.report(Event::Encoded)?;
@@ -110,18 +129,19 @@ impl VideoPipeline {
         &mut self,
         run: &mut Run<'_>,
         transformer: &dyn DenoisingTransformer,
-        (embeds, real): (Vec<f32>, usize),
-        is_positive: bool,
+        prompts: &[(Vec<f32>, usize)],
+        is_first: bool,
     ) -> Result<TextContext, EngineError> {
         let length = self.prompt_length();
-        let taps = run.settings.dump && is_positive;
-        let (graph, context) = transformer.context_graph(length, self.precision, taps)?;
+        let taps = run.settings.dump && is_first;
+        let (graph, context) = transformer.context_graph(length, prompts.len(), self.precision, taps)?;
         let mut program = self.prepare(run, "encode", graph).await?;
+        let embeds: Vec<f32> = prompts.iter().flat_map(|(rows, _)| rows).copied().collect();
         self.execute(run, &mut program, &[RunInput::f32("embeds", &embeds)]).await?;
         if taps && let Some(id) = program.output("text_embed") {
             let values = self.executor.read(&program, id).await?;
             let dim = program.graph().desc(id).cols();
-            let shown = (real + 2).min(length);
+            let shown = (prompts[0].1 + 2).min(length);
             let data = TensorData::F32(values[..shown * dim].to_vec());
             taps::report_data(run, "dit.step0.text_embed", vec![1, shown, dim], data)?;
         }

@@ -4,7 +4,7 @@ use super::{
     decode_plan::{DecodePlan, Decoding},
     denoise::{StepStates, is_stochastic, step_graph},
     encode_picture::condition_state,
-    encode_text::Prompts,
+    encode_text::{Prompts, evaluations},
     latents::LatentVideo,
 };
 use crate::{
@@ -54,11 +54,14 @@ impl VideoPipeline {
         }
 
         let transformer = self.model.load_transformer()?;
-        let mut contexts = Vec::with_capacity(prompts);
-        for index in 0..prompts {
-            let (graph, context) = transformer.context_graph(self.prompt_length(), self.precision, false)?;
-            if index == 0 {
-                add("prepare a prompt", prompts, &graph)?;
+        let evaluations = evaluations(transformer.as_ref(), video.shape, prompts);
+        let mut contexts = Vec::with_capacity(evaluations.len());
+        for passes in &evaluations {
+            let (graph, context) =
+                transformer.context_graph(self.prompt_length(), *passes, self.precision, false)?;
+            if contexts.is_empty() {
+                let stage = if *passes == 1 { "prepare a prompt" } else { "prepare the prompts" };
+                add(stage, evaluations.len(), &graph)?;
             }
             contexts.push(context);
         }

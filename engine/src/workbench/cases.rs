@@ -211,7 +211,14 @@ fn norms() -> Vec<BenchCase> {
             let affine = Some((w, w));
             graph.layer_norm(
                 x,
-                &LayerNormOptions { eps: 1e-6, affine, modulation: None, first_row: 0, out: DType::F32 },
+                &LayerNormOptions {
+                    eps: 1e-6,
+                    affine,
+                    modulation: None,
+                    first_row: 0,
+                    rows: None,
+                    out: DType::F32,
+                },
             )
         }),
         BenchCase::new("rms_norm/1560x1536".into(), move |graph| {

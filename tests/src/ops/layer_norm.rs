@@ -17,9 +17,10 @@ struct Kind {
     modulation: Option<(usize, usize)>,
     split: Option<Split>,
     first_row: usize,
+    rows: Option<usize>,
 }
 
-const PLAIN: Kind = Kind { affine: false, modulation: None, split: None, first_row: 0 };
+const PLAIN: Kind = Kind { affine: false, modulation: None, split: None, first_row: 0, rows: None };
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
@@ -56,6 +57,8 @@ pub fn cases() -> Vec<Case> {
     for (x, out) in [(DType::F32, DType::F32), (DType::F16, DType::F16)] {
         cases.push(case(14, 67, Kind { first_row: 5, ..both }, x, out));
         cases.push(case(9, 130, Kind { first_row: 8, ..split(1, 4) }, x, out));
+        cases.push(case(14, 67, Kind { first_row: 5, rows: Some(4), ..both }, x, out));
+        cases.push(case(14, 67, Kind { rows: Some(9), ..split(3, 2) }, x, out));
     }
     // Held by few invocations and by many, in quads and singly, and not held.
     cases.extend([60, 300, 301, 1540, 16_388].map(large_mean));
@@ -70,11 +73,12 @@ pub fn tall() -> Vec<Case> {
         affine: true,
         modulation: Some((1, 0)),
         split: Some(Split { rows, offset: 3 }),
-        first_row: 0,
+        ..PLAIN
     };
     vec![
         case(300, 100, split(200), DType::F32, DType::F32),
         case(345, 99, Kind { first_row: 45, ..split(140) }, DType::F32, DType::F32),
+        case(800, 100, Kind { first_row: 7, rows: Some(345), ..split(140) }, DType::F32, DType::F32),
     ]
 }
 
@@ -83,8 +87,9 @@ fn case(rows: usize, cols: usize, kind: Kind, x: DType, out: DType) -> Case {
     let modulation = if kind.modulation.is_some() { "/modulated" } else { "" };
     let split = kind.split.map_or_else(String::new, |split| format!("/{split:?}"));
     let first = if kind.first_row > 0 { format!("/from row {}", kind.first_row) } else { String::new() };
+    let count = kind.rows.map_or_else(String::new, |count| format!("/{count} rows"));
     Case::new(
-        format!("layer_norm/{rows}x{cols}{affine}{modulation}{split}{first}/{x}-{out}"),
+        format!("layer_norm/{rows}x{cols}{affine}{modulation}{split}{first}{count}/{x}-{out}"),
         inputs(CaseInput::activation(&[rows, cols], x).spiked(), kind),
         move |graph, ids| build(graph, ids, ids[0], kind, out),
         move |data| reference(cols, kind, data),
@@ -149,9 +154,9 @@ fn build(
 ) -> Result<TensorId, OpError> {
     let affine = kind.affine.then(|| (ids[1], ids[2]));
     let table = ids[ids.len() - 1];
-    let Kind { split, first_row, .. } = kind;
+    let Kind { split, first_row, rows, .. } = kind;
     let modulation = kind.modulation.map(|(shift, scale)| Modulation { table, shift, scale, split });
-    graph.layer_norm(x, &LayerNormOptions { first_row, eps: EPS, affine, modulation, out })
+    graph.layer_norm(x, &LayerNormOptions { first_row, rows, eps: EPS, affine, modulation, out })
 }
 
 fn tolerance(out: DType) -> Tolerance {
@@ -165,8 +170,9 @@ fn tolerance(out: DType) -> Tolerance {
 
 fn reference(cols: usize, kind: Kind, data: &[Vec<f64>]) -> Vec<f64> {
     let table = &data[data.len() - 1];
+    let counted = kind.rows.unwrap_or(usize::MAX);
     let mut out = Vec::with_capacity(data[0].len());
-    for (row, x) in data[0].chunks(cols).skip(kind.first_row).enumerate() {
+    for (row, x) in data[0].chunks(cols).skip(kind.first_row).take(counted).enumerate() {
         let moved = kind.split.filter(|split| row < split.rows).map_or(0, |split| split.offset);
         let mean = x.iter().sum::<f64>() / cols as f64;
         let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / cols as f64;
@@ -196,8 +202,14 @@ mod tests {
         graph.layer_norm(x, &options).unwrap_err().to_string()
     }
 
-    const PLAIN: LayerNormOptions =
-        LayerNormOptions { first_row: 0, eps: EPS, affine: None, modulation: None, out: DType::F32 };
+    const PLAIN: LayerNormOptions = LayerNormOptions {
+        first_row: 0,
+        rows: None,
+        eps: EPS,
+        affine: None,
+        modulation: None,
+        out: DType::F32,
+    };
 
     #[test]
     fn refuses_affine_maps_that_do_not_fit() {
@@ -235,6 +247,14 @@ mod tests {
     fn refuses_a_first_row_behind_the_last() {
         let refused = refusal(|_| LayerNormOptions { first_row: 4, ..PLAIN });
         assert_eq!(refused, "layer_norm: first row is 4, expected below 4");
+    }
+
+    #[test]
+    fn refuses_rows_behind_the_last_and_none() {
+        let refused = refusal(|_| LayerNormOptions { first_row: 1, rows: Some(4), ..PLAIN });
+        assert_eq!(refused, "layer_norm: rows is 4, expected 1 to 3");
+        let refused = refusal(|_| LayerNormOptions { rows: Some(0), ..PLAIN });
+        assert_eq!(refused, "layer_norm: rows is 0, expected 1 to 4");
     }
 
     #[test]

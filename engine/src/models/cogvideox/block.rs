@@ -198,7 +198,10 @@ impl AdaptiveNorm {
         let affine = self.affine.as_ref().map(|(weight, bias)| (graph.weight(weight), graph.weight(bias)));
         let modulation = Some(Modulation { table, shift: SHIFT, scale: SCALE, split: inputs.split() });
         let eps = inputs.config.norm_eps;
-        graph.layer_norm(x, &LayerNormOptions { first_row: 0, eps, affine, modulation, out: inputs.dtype })
+        graph.layer_norm(
+            x,
+            &LayerNormOptions { first_row: 0, rows: None, eps, affine, modulation, out: inputs.dtype },
+        )
     }
 }
 

@@ -72,7 +72,14 @@ impl CogVideoXTransformer {
         };
         let (last, out) = (weights(&self.norm_final), weights(&self.norm_out.affine));
         let eps = self.config.norm_eps;
-        let plain = LayerNormOptions { first_row: 0, eps, affine: last, modulation: None, out: DType::F32 };
+        let plain = LayerNormOptions {
+            first_row: 0,
+            rows: None,
+            eps,
+            affine: last,
+            modulation: None,
+            out: DType::F32,
+        };
         let x = graph.layer_norm(x, &LayerNormOptions { first_row: inputs.text_rows, ..plain })?;
         let modulation = Some(Modulation { table, shift: 0, scale: 1, split: None });
         let modulated = LayerNormOptions { affine: out, modulation, ..plain };
@@ -101,16 +108,20 @@ impl DenoisingTransformer for CogVideoXTransformer {
     fn context_graph(
         &self,
         length: usize,
+        passes: usize,
         _: Precision,
         taps: bool,
     ) -> Result<(Graph, TextContext), OpError> {
+        if passes != 1 {
+            return Err(OpError::value("cogvideox", "passes", passes, "1: each is evaluated by itself"));
+        }
         let mut graph = Graph::with_taps(taps);
         let embeds = graph.input("embeds", &[length, self.config.text_embed_dim], DType::F32);
         let text = self.tokens.text(&mut graph, embeds)?;
         let state =
             State::new("text tokens", TensorDesc::new(&[length, self.config.inner_dim()], DType::F32));
         graph.store(text, &state)?;
-        Ok((graph, TextContext { states: vec![state] }))
+        Ok((graph, TextContext { states: vec![state], passes }))
     }
 
     fn forward(

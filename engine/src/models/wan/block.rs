@@ -43,7 +43,9 @@ pub(super) struct BlockInputs<'a> {
     pub(super) dtype: DType,
     /// The rows of modulation of all blocks at this timestep, f32 `[6 * blocks, D]`.
     pub(super) modulation: TensorId,
-    /// Cosines, `[tokens, head_dim / 2]`.
+    /// Guidance passes whose tokens lie one below the other.
+    pub(super) passes: usize,
+    /// Cosines, `[passes * tokens, head_dim / 2]`.
     pub(super) cos: TensorId,
     /// Sines.
     pub(super) sin: TensorId,
@@ -150,7 +152,7 @@ impl Block {
         Gate { table: inputs.modulation, row: self.first_row + row, split: None }
     }
 
-    /// x + gate * self-attention(norm(x)). Does not see the text: both guidance passes share that of block 0.
+    /// x + gate * self-attention(norm(x)). Does not see the text: all guidance passes share that of block 0.
     pub(super) fn attend_self(
         &self,
         graph: &mut Graph,
@@ -177,7 +179,7 @@ impl Block {
             scale: scale(head_dim),
             bias: None,
             mask: Mask::None,
-            frames: 1,
+            frames: inputs.passes,
             out: dtype,
         })?;
         if let Some(tap) = tap.filter(|_| graph.keeps_taps()) {
@@ -222,7 +224,7 @@ impl Block {
             scale: scale(head_dim),
             bias: None,
             mask: Mask::None,
-            frames: 1,
+            frames: inputs.passes,
             out: dtype,
         })?;
         if let Some(tap) = tap.filter(|_| graph.keeps_taps()) {
@@ -248,7 +250,7 @@ pub(super) fn norm_options(
     affine: Option<(TensorId, TensorId)>,
     out: DType,
 ) -> LayerNormOptions {
-    LayerNormOptions { first_row: 0, eps: config.eps, affine, modulation, out }
+    LayerNormOptions { first_row: 0, rows: None, eps: config.eps, affine, modulation, out }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a head size is small")]

@@ -8,7 +8,7 @@ use crate::{
     models::{DenoisingTransformer, RopeTables, TapLayout, TextContext},
     nn::{Linear, Precision},
     op::OpError,
-    ops::{Activation, MatmulOptions, Modulation, PatchOptions, Unpatchify},
+    ops::{Activation, LayerNormOptions, MatmulOptions, Modulation, PatchOptions, Unpatchify},
     tensor::{DType, TensorId},
     weight::Weight,
 };
@@ -32,16 +32,36 @@ pub struct WanTransformer {
     proj_out: Linear,
 }
 
+/// What the head of every pass takes.
+#[derive(Debug, Clone, Copy)]
+struct HeadInputs {
+    /// Shift and scale at this timestep.
+    table: TensorId,
+    /// Tokens along t, h, w.
+    grid: [usize; 3],
+    /// Of operands.
+    dtype: DType,
+}
+
+/// Tokens up to which guidance passes go side by side: beyond, a pass alone fills any device, and two would take twice
+/// the memory.
+const FEW_TOKENS: usize = 4096;
+
 impl DenoisingTransformer for WanTransformer {
+    fn passes_together(&self, latents: [usize; 4], passes: usize) -> usize {
+        if self.grid(&latents).iter().product::<usize>() <= FEW_TOKENS { passes } else { 1 }
+    }
+
     fn context_graph(
         &self,
         length: usize,
+        passes: usize,
         precision: Precision,
         taps: bool,
     ) -> Result<(Graph, TextContext), OpError> {
         let dtype = precision.activation();
         let mut graph = Graph::with_taps(taps);
-        let embeds = graph.input("embeds", &[length, self.config.text_dim], DType::F32);
+        let embeds = graph.input("embeds", &[passes * length, self.config.text_dim], DType::F32);
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(DType::F32) };
         let hidden = self.text_in.forward_with(&mut graph, embeds, gelu)?;
         let text = self.text_out.forward(&mut graph, hidden, DType::F32)?;
@@ -50,7 +70,7 @@ impl DenoisingTransformer for WanTransformer {
         for block in &self.blocks {
             states.extend(block.context(&mut graph, &self.config, text, dtype)?);
         }
-        Ok((graph, TextContext { states }))
+        Ok((graph, TextContext { states, passes }))
     }
 
     fn forward(
@@ -66,10 +86,12 @@ impl DenoisingTransformer for WanTransformer {
         let shape = graph.desc(latents).shape.clone();
         let grid = self.grid(&shape[shape.len() - 4..]);
         let (time, temb) = self.embed_time(graph, timestep)?;
-        let (cos, sin) = self.rope(graph, grid);
         let tables = graph.weight(&self.block_tables);
         let modulation = graph.modulation(tables, time)?;
-        let inputs = BlockInputs { config: &self.config, dtype, modulation, cos, sin };
+        let inputs_of = |graph: &mut Graph, passes: usize| {
+            let [cos, sin] = self.rope(graph, grid, passes);
+            BlockInputs { config: &self.config, dtype, modulation, passes, cos, sin }
+        };
 
         let (weight, bias) = (graph.weight(&self.patch_weight), graph.weight(&self.patch_bias));
         let (patch, out) = (self.config.patch_size, DType::F32);
@@ -78,25 +100,34 @@ impl DenoisingTransformer for WanTransformer {
         graph.tap("patch_embed", x);
 
         // The first self-attention has not seen the text: all passes share it.
+        let mut inputs = inputs_of(graph, 1);
         let first = match self.blocks.first() {
             Some(block) => block.attend_self(graph, &inputs, x, Some("block0.attn1"))?,
             None => x,
         };
-        let mut velocities = Vec::with_capacity(contexts.len());
-        for (pass, context) in contexts.iter().enumerate() {
-            let mut x = first;
+        let table = graph.weight(&self.head_table);
+        let head = HeadInputs { table: graph.modulation(table, temb)?, grid, dtype };
+        let mut velocities = Vec::new();
+        for (evaluation, context) in contexts.iter().enumerate() {
+            let (passes, tapped) = (context.passes, evaluation == 0);
+            if passes != inputs.passes {
+                inputs = inputs_of(graph, passes);
+            }
+            let mut x = if passes == 1 { first } else { graph.concat_rows(&vec![first; passes])? };
             for (index, block) in self.blocks.iter().enumerate() {
                 if index > 0 {
                     x = block.attend_self(graph, &inputs, x, None)?;
                 }
-                let tap = (pass == 0 && index == 0).then_some("block0.attn2");
+                let tap = (tapped && index == 0).then_some("block0.attn2");
                 let context = BlockContext::of(context, index);
                 x = block.attend_text_and_feed(graph, &inputs, context, x, tap)?;
-                if pass == 0 && (index == 0 || index + 1 == self.blocks.len()) {
+                if tapped && (index == 0 || index + 1 == self.blocks.len()) {
                     graph.tap(&format!("block{index}"), x);
                 }
             }
-            velocities.push(self.head(graph, x, temb, grid, dtype, pass == 0)?);
+            for pass in 0..passes {
+                velocities.push(self.head(graph, x, pass, &head, tapped && pass == 0)?);
+            }
         }
         Ok(velocities)
     }
@@ -170,32 +201,37 @@ impl WanTransformer {
         Ok((time, temb))
     }
 
-    fn rope(&self, graph: &mut Graph, grid: [usize; 3]) -> (TensorId, TensorId) {
+    /// Cosines and sines of the tokens of each pass.
+    fn rope(&self, graph: &mut Graph, grid: [usize; 3], passes: usize) -> [TensorId; 2] {
         let head_dim = self.config.attention_head_dim;
         let RopeTables { cos, sin, .. } = rope_tables(head_dim, grid);
-        let shape = [grid.iter().product(), head_dim / 2];
-        let cos = graph.weight(&Weight::from_f32("rope cosines", &shape, cos));
-        let sin = graph.weight(&Weight::from_f32("rope sines", &shape, sin));
-        (cos, sin)
+        let shape = [passes * grid.iter().product::<usize>(), head_dim / 2];
+        [("rope cosines", cos), ("rope sines", sin)]
+            .map(|(name, table)| graph.weight(&Weight::from_f32(name, &shape, table.repeat(passes))))
     }
 
+    /// The velocity of one pass from the tokens of all.
     fn head(
         &self,
         graph: &mut Graph,
         x: TensorId,
-        temb: TensorId,
-        grid: [usize; 3],
-        dtype: DType,
+        pass: usize,
+        head: &HeadInputs,
         tapped: bool,
     ) -> Result<TensorId, OpError> {
+        let HeadInputs { table, grid, dtype } = *head;
+        let tokens: usize = grid.iter().product();
+        let norm = |modulation, out| LayerNormOptions {
+            first_row: pass * tokens,
+            rows: Some(tokens),
+            ..norm_options(&self.config, modulation, None, out)
+        };
         if tapped && graph.keeps_taps() {
-            let plain = graph.layer_norm(x, &norm_options(&self.config, None, None, DType::F32))?;
+            let plain = graph.layer_norm(x, &norm(None, DType::F32))?;
             graph.tap("norm_out", plain);
         }
-        let table = graph.weight(&self.head_table);
-        let table = graph.modulation(table, temb)?;
         let rows = Modulation { table, shift: 0, scale: 1, split: None };
-        let normed = graph.layer_norm(x, &norm_options(&self.config, Some(rows), None, dtype))?;
+        let normed = graph.layer_norm(x, &norm(Some(rows), dtype))?;
         let (weight, bias) = (self.proj_out.weight(graph), self.proj_out.bias(graph));
         let unpatchify =
             Unpatchify { grid, patch: self.config.patch_size, channels: self.config.out_channels };
