@@ -70,8 +70,12 @@ pub(super) struct Tiled {
 }
 
 /// Floating-point operations of one launch, at most: some 100 ms on a slow device, so that displays and watchdogs stay calm.
+/// Software has none; it takes half a second.
 const LAUNCH_FLOPS: u64 = 50_000_000_000;
-const SOFTWARE_LAUNCH_FLOPS: u64 = 4_000_000_000;
+const SOFTWARE_LAUNCH_FLOPS: u64 = 16_000_000_000;
+
+/// How many times that where the weights, which each launch reads again, would outweigh the rows.
+const LONGEST_LAUNCH: u64 = 5;
 
 impl Product<'_> {
     /// Whether operands are read four elements at a time.
@@ -130,11 +134,18 @@ impl Product<'_> {
         format!("{op} {rows}x{cols}x{k}, {} by {}{reads}", self.x.dtype, self.weight.dtype)
     }
 
+    /// Rows beside which the weights are four tenths of what a launch reads and writes.
+    fn rows_worth_the_weights(&self) -> u64 {
+        let row = self.x.dtype.size() * (self.k() + self.cols());
+        (self.weight.bytes() * 5).div_ceil(2 * row.max(1) as u64)
+    }
+
     /// Cuts the rows so that `row_bytes` fit a binding and no launch takes long.
     pub(super) fn row_tiles(&self, target: &Target, row_bytes: usize) -> Vec<Range<usize>> {
         let budget = if target.software { SOFTWARE_LAUNCH_FLOPS } else { LAUNCH_FLOPS };
-        let row_flops = 2 * self.k() as u64 * self.cols() as u64;
-        let swift = usize::try_from(budget / row_flops.max(1)).unwrap_or(usize::MAX);
+        let row_flops = (2 * self.k() as u64 * self.cols() as u64).max(1);
+        let (short, long) = (budget / row_flops, LONGEST_LAUNCH * budget / row_flops);
+        let swift = usize::try_from(self.rows_worth_the_weights().clamp(short, long)).unwrap_or(usize::MAX);
         let fitting = usize::try_from(target.max_binding_bytes).unwrap_or(usize::MAX) / row_bytes.max(1);
         let tile = if self.rows <= swift.min(fitting) { self.rows } else { swift.min(fitting) / 128 * 128 };
         let tile = tile.max(128);
@@ -184,7 +195,11 @@ mod tests {
         assert_eq!(tiles[0], 0..16_384);
         assert_eq!(tiles.iter().map(ExactSizeIterator::len).sum::<usize>(), 100_000);
         let software = Target { software: true, ..target };
-        assert_eq!(product(&x, &weight).row_tiles(&software, 4096)[0], 0..1792);
+        assert_eq!(product(&x, &weight).row_tiles(&software, 4096)[0], 0..7552);
+        // The weights alone would ask for 10,240 rows; a launch takes five times as long as others, no longer.
+        let x = TensorDesc::new(&[100_000, 8192], DType::F32);
+        let weight = TensorDesc::new(&[8192, 8192], DType::F32);
+        assert_eq!(product(&x, &weight).row_tiles(&software, 4096)[0], 0..512);
     }
 
     #[test]
