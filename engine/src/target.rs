@@ -60,6 +60,11 @@ impl Target {
         }
     }
 
+    /// Whether operands in f32 are best read in words of 64 bits: software loads component by component.
+    pub fn reads_words_of_64(&self) -> bool {
+        self.software && self.shader_i64
+    }
+
     /// Folds `groups` workgroups into a grid whose first two extents keep to the limit.
     ///
     /// The kernel counts `group.y * num_groups.x + group.x` and ignores the surplus.

@@ -11,6 +11,7 @@
 // MASK: 0 all keys are seen, 1 those of one's own block of positions and of blocks before, 2 those around one's own position.
 // Tiles of keys that no query of a workgroup sees are left out.
 //
+// KV_READ supplies how keys and values are read: kv_quads, or kv_quads_64 for software.
 // CARRY supplies where they are kept: attention_carry, or attention_whole if there is one launch.
 // ATTENTION supplies `main`: attention_register (subgroups of a CPU), attention_shared (workgroup memory) or
 // attention_cooperative (tensor cores).
@@ -40,8 +41,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<Q>>;              // [frames * q_frame, q_stride]
-@group(0) @binding(2) var<storage, read> k: array<vec4<K>>;              // [frames * k_frame, k_stride]
-@group(0) @binding(3) var<storage, read> v: array<vec4<V>>;              // [frames * k_frame, v_stride]
+@group(0) @binding(2) var<storage, read> k: array<KUnit>;                // [frames * k_frame, k_stride]
+@group(0) @binding(3) var<storage, read> v: array<VUnit>;                // [frames * k_frame, v_stride]
 @group(0) @binding(4) var<storage, read> bias: array<f32>;               // [2L - 1, heads], if HAS_BIAS
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<Out>>;    // [frames * q_frame, out_stride]
 
@@ -115,5 +116,6 @@ fn store_output(frame: u32, row: u32, head: u32, d: u32, value: vec4<f32>) {
     out[at * params.out_stride + params.out_offset + head * DH4 + d] = vec4<Out>(value);
 }
 
+#import KV_READ
 #import CARRY
 #import ATTENTION

@@ -156,6 +156,15 @@ fn what_attention_carries_is_among_them_in_every_form() {
 }
 
 #[test]
+fn products_and_attention_are_read_in_words_of_64_bits_and_without() {
+    let found: BTreeSet<_> =
+        variants(false).into_iter().flat_map(|(_, variant)| variant.imports.into_values()).collect();
+    for piece in ["x_quads", "x_quads_64", "kv_quads", "kv_quads_64"] {
+        assert!(found.contains(piece), "nothing reads by {piece}");
+    }
+}
+
+#[test]
 fn products_convolutions_and_attention_have_forms_on_cooperative_matrices() {
     let imports = variants(true).into_iter().filter_map(|(name, variant)| {
         let fragments = variant.imports.get("FRAGMENTS")?;

@@ -116,7 +116,7 @@ impl Product<'_> {
         if !self.reads_quads() {
             return ("x_scalar", "weight_scalar");
         }
-        let wide = target.software && target.shader_i64;
+        let wide = target.reads_words_of_64();
         let x = if wide && self.x.dtype == DType::F32 { "x_quads_64" } else { "x_quads" };
         let weight = match (self.weight.dtype, wide) {
             (DType::F16 | DType::Bf16, false) => "weight_quads_16",

@@ -80,7 +80,7 @@ fn main(
     for (var key0 = keys.x; key0 < keys.y; key0 += BLOCK_K) {
         for (var at = index; at < BLOCK_K * DH4; at += INVOCATIONS) {
             let start = key_start(frame, key0 + at / DH4, head);
-            stage(KEYS_AT + at / DH4 * PITCH + 4u * (at % DH4), vec4<Frag>(k[start + at % DH4]));
+            stage(KEYS_AT + at / DH4 * PITCH + 4u * (at % DH4), vec4<Frag>(key_quad(start + at % DH4)));
         }
         workgroupBarrier();
         var scores: array<array<FragC, K_FRAGS>, Q_FRAGS>;
@@ -111,7 +111,7 @@ fn main(
         // Everybody has done with the keys.
         for (var at = index; at < BLOCK_K * DH4; at += INVOCATIONS) {
             let start = value_start(frame, key0 + at / DH4, head);
-            stage(KEYS_AT + at / DH4 * PITCH + 4u * (at % DH4), vec4<Frag>(v[start + at % DH4]));
+            stage(KEYS_AT + at / DH4 * PITCH + 4u * (at % DH4), vec4<Frag>(value_quad(start + at % DH4)));
         }
         // Those who share a query all find its maximum, and each the weights of its keys.
         var highest = top;

@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 quads[i] = query[d][i];
             }
             for (var span = 0u; span < SPANS; span++) {
-                let mine = vec4<f32>(k[k_start[span] + d]);
+                let mine = vec4<f32>(key_quad(k_start[span] + d));
                 for (var j = 0u; j < LANES; j++) {
                     let b = subgroupShuffle(mine, j);
                     for (var i = 0u; i < QUERIES; i++) {
@@ -94,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 part[i] = acc[d][i] * decay[i];
             }
             for (var span = 0u; span < SPANS; span++) {
-                let mine = vec4<f32>(v[v_start[span] + d]);
+                let mine = vec4<f32>(value_quad(v_start[span] + d));
                 for (var j = 0u; j < LANES; j++) {
                     let b = subgroupShuffle(mine, j);
                     for (var i = 0u; i < QUERIES; i++) {

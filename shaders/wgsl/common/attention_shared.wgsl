@@ -85,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let d = d0 + at % DEPTH;
                 var value = vec4<f32>(0.0);
                 if d < DH4 {
-                    value = vec4<f32>(k[key_start(frame, key0 + at / DEPTH, head) + d]);
+                    value = vec4<f32>(key_quad(key_start(frame, key0 + at / DEPTH, head) + d));
                 }
                 tile[(BLOCK_Q + at / DEPTH) * PITCH + at % DEPTH] = value;
             }
@@ -122,7 +122,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         for (var first = 0u; first < BLOCK_K; first += V_ROWS) {
             for (var at = lane; at < VALUES; at += ROWS * COLS) {
-                tile[at] = vec4<f32>(v[value_start(frame, key0 + first + at / DH4, head) + at % DH4]);
+                tile[at] = vec4<f32>(value_quad(value_start(frame, key0 + first + at / DH4, head) + at % DH4));
             }
             workgroupBarrier();
             for (var row = 0u; row < V_ROWS; row++) {

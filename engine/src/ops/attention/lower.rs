@@ -5,6 +5,7 @@ use crate::{
     params,
     plan::PlanError,
     target::{Target, clamp_u32},
+    tensor::DType,
     tuning::Choice,
 };
 use shaders::Variant;
@@ -88,7 +89,10 @@ pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowe
 /// The specialisation, the queries that one workgroup takes, and what it was chosen from.
 fn shape(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Shape, Choice), PlanError> {
     let (form, choice) = choose(op, io, target)?;
+    let single = io.inputs[1].dtype == DType::F32 && io.inputs[2].dtype == DType::F32;
+    let kv_read = if target.reads_words_of_64() && single { "kv_quads_64" } else { "kv_quads" };
     let variant = Variant::new()
+        .import("KV_READ", kv_read)
         .alias("Q", elem(&io.inputs[0]))
         .alias("K", elem(&io.inputs[1]))
         .alias("V", elem(&io.inputs[2]))
