@@ -15,9 +15,13 @@ fn settings(memory: Option<u64>) -> GenerationSettings {
 }
 
 fn plans(fixture: &str, memory: Option<u64>) -> Result<Vec<StagePlan>, String> {
+    plans_for(fixture, &settings(memory))
+}
+
+fn plans_for(fixture: &str, settings: &GenerationSettings) -> Result<Vec<StagePlan>, String> {
     let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
     let pipeline = pollster::block_on(VideoPipeline::load(&Golden::open(fixture).model(), options));
-    pipeline.map_err(|e| e.to_string())?.plans(&settings(memory)).map_err(|e| e.to_string())
+    pipeline.map_err(|e| e.to_string())?.plans(settings).map_err(|e| e.to_string())
 }
 
 fn bytes(plan: &StagePlan) -> u64 {
@@ -81,6 +85,18 @@ fn shorter_chunks_give_the_same_video() {
     let distance = psnr(&frames("wan", Some(budget)), &frames("wan", None));
     // Sums in another order may round a pixel the other way.
     assert!(distance > 60.0, "{distance:.1} dB");
+}
+
+#[test]
+fn under_a_limit_guidance_passes_come_one_after_the_other() {
+    let step = |memory| {
+        let guided = GenerationSettings { guidance_scale: 5.0, ..settings(memory) };
+        let plans = plans_for("wan", &guided).unwrap_or_else(|e| panic!("{e}"));
+        plans.into_iter().find(|plan| plan.stage == "denoise a step").unwrap_or_else(|| panic!("no step"))
+    };
+    let (free, limited) = (step(None), step(Some(1 << 30)));
+    assert!(bytes(&limited) < bytes(&free), "{} of {} bytes", bytes(&limited), bytes(&free));
+    assert!(limited.plan.ops.len() > free.plan.ops.len());
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl ModelBench {
         let transformer = self.model.load_transformer()?;
         let length = self.model.prompt_style().length;
         let mut contexts = Vec::with_capacity(guidance.passes());
-        for passes in evaluations(transformer.as_ref(), video.shape, guidance.passes()) {
+        for passes in evaluations(transformer.as_ref(), settings, video.shape, guidance.passes()) {
             let (graph, context) = transformer.context_graph(length, passes, self.precision, false)?;
             let width = input_elements(&graph, "embeds");
             let mut program = self.executor.compile(graph).await?;

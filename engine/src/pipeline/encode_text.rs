@@ -1,5 +1,5 @@
 //! Prompts to the keys and values that the transformer attends to.
-use super::{EngineError, Event, TensorData, VideoPipeline, load::Run, taps};
+use super::{EngineError, Event, GenerationSettings, TensorData, VideoPipeline, load::Run, taps};
 use crate::{
     models::{DenoisingTransformer, Padding, TextContext, t5::T5Encoder},
     run::RunInput,
@@ -14,13 +14,16 @@ pub(super) struct Prompts {
     pub(super) contexts: Vec<TextContext>,
 }
 
-/// How many prompts each evaluation takes, of `passes` over latents `[C, F, H, W]`.
+/// How many prompts each evaluation takes, of `passes` over latents `[C, F, H, W]`: one where memory is short, and where
+/// what an evaluation computes is written out, which is that of one pass.
 pub(super) fn evaluations(
     transformer: &dyn DenoisingTransformer,
+    settings: &GenerationSettings,
     latents: [usize; 4],
     passes: usize,
 ) -> Vec<usize> {
-    let together = transformer.passes_together(latents, passes).clamp(1, passes.max(1));
+    let most = if settings.dump || settings.memory.is_some() { 1 } else { passes.max(1) };
+    let together = transformer.passes_together(latents, passes).clamp(1, most);
     (0..passes).step_by(together).map(|first| together.min(passes - first)).collect()
 }
 
@@ -56,11 +59,7 @@ impl VideoPipeline {
         }
         drop(encoder);
         self.executor.release_unused();
-        // What is written out of an evaluation is that of one pass.
-        let evaluations = match run.settings.dump {
-            true => vec![1; embeds.len()],
-            false => evaluations(transformer.as_ref(), run.latents.shape, embeds.len()),
-        };
+        let evaluations = evaluations(transformer.as_ref(), run.settings, run.latents.shape, embeds.len());
         let mut contexts = Vec::with_capacity(evaluations.len());
         let mut rest = &embeds[..];
         for passes in evaluations {

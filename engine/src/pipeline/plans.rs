@@ -54,7 +54,7 @@ impl VideoPipeline {
         }
 
         let transformer = self.model.load_transformer()?;
-        let evaluations = evaluations(transformer.as_ref(), video.shape, prompts);
+        let evaluations = evaluations(transformer.as_ref(), settings, video.shape, prompts);
         let mut contexts = Vec::with_capacity(evaluations.len());
         for passes in &evaluations {
             let (graph, context) =
