@@ -61,14 +61,7 @@ fn norms_count_what_follows_them() {
     let normed = |graph: &mut Graph, modulated: bool| {
         let (x, table) = (graph.input("x", &[4, 8], DType::F32), graph.input("t", &[6, 8], DType::F32));
         let modulation = modulated.then_some(Modulation { table, shift: 0, scale: 1, split: None });
-        let options = LayerNormOptions {
-            first_row: 0,
-            rows: None,
-            eps: 1e-6,
-            affine: None,
-            modulation,
-            out: DType::F32,
-        };
+        let options = LayerNormOptions { modulation, ..LayerNormOptions::new(1e-6, DType::F32) };
         graph.layer_norm(x, &options)
     };
     assert_eq!(launches(|graph| normed(graph, false)), (1, 1));

@@ -177,8 +177,7 @@ fn layernorm_faint(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
     let mut graph = Graph::new();
     let input = graph.input("x", &shape, DType::F32);
     let affine = Some((graph.weight(&weight), graph.weight(&bias)));
-    let options =
-        LayerNormOptions { first_row: 0, rows: None, eps: 1e-6, affine, modulation: None, out: DType::F32 };
+    let options = LayerNormOptions { affine, ..LayerNormOptions::new(1e-6, DType::F32) };
     let y = graph.layer_norm(input, &options)?;
     graph.output("y", y);
     bench.compute(executor, graph, &[("x", x)])

@@ -32,6 +32,13 @@ pub struct LayerNormOptions {
     pub out: DType,
 }
 
+impl LayerNormOptions {
+    /// The bare norm of all rows.
+    pub const fn new(eps: f32, out: DType) -> Self {
+        Self { first_row: 0, rows: None, eps, affine: None, modulation: None, out }
+    }
+}
+
 /// y * (1 + scale) + shift, with both taken from rows of one table.
 #[derive(Debug, Clone, Copy)]
 pub struct Modulation {
@@ -102,6 +109,11 @@ params! {
 const NAME: &str = "layer_norm";
 
 impl LayerNorm {
+    /// How many rows of x count, if the first does.
+    fn rows_of(&self, x: &TensorDesc) -> usize {
+        self.rows.unwrap_or(x.rows() - self.first_row)
+    }
+
     fn table_input(&self) -> usize {
         if self.affine { 3 } else { 1 }
     }
@@ -137,8 +149,7 @@ impl Op for LayerNorm {
         if self.first_row >= x.rows() {
             return Err(OpError::value(NAME, "first row", self.first_row, format!("below {}", x.rows())));
         }
-        let left = x.rows() - self.first_row;
-        let rows = self.rows.unwrap_or(left);
+        let (left, rows) = (x.rows() - self.first_row, self.rows_of(x));
         if !(1..=left).contains(&rows) {
             return Err(OpError::value(NAME, "rows", rows, format!("1 to {left}")));
         }
@@ -164,10 +175,9 @@ impl Op for LayerNorm {
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
         let (x, cols) = (&inputs[0], inputs[0].cols());
-        let rows = self.rows.unwrap_or(x.rows() - self.first_row);
         let streams = 1 + usize::from(self.modulation.is_some_and(|rows| rows.split.is_some()));
         match index {
-            0 => (rows * cols * x.dtype.size()) as u64,
+            0 => (self.rows_of(x) * cols * x.dtype.size()) as u64,
             table if self.modulation.is_some() && table == self.table_input() => {
                 (4 * 2 * streams * cols) as u64
             }

@@ -209,17 +209,7 @@ fn norms() -> Vec<BenchCase> {
         BenchCase::new("layer_norm/1560x1536".into(), move |graph| {
             let (x, w) = rows(graph);
             let affine = Some((w, w));
-            graph.layer_norm(
-                x,
-                &LayerNormOptions {
-                    eps: 1e-6,
-                    affine,
-                    modulation: None,
-                    first_row: 0,
-                    rows: None,
-                    out: DType::F32,
-                },
-            )
+            graph.layer_norm(x, &LayerNormOptions { affine, ..LayerNormOptions::new(1e-6, DType::F32) })
         }),
         BenchCase::new("rms_norm/1560x1536".into(), move |graph| {
             let (x, w) = rows(graph);

@@ -202,14 +202,7 @@ mod tests {
         graph.layer_norm(x, &options).unwrap_err().to_string()
     }
 
-    const PLAIN: LayerNormOptions = LayerNormOptions {
-        first_row: 0,
-        rows: None,
-        eps: EPS,
-        affine: None,
-        modulation: None,
-        out: DType::F32,
-    };
+    const PLAIN: LayerNormOptions = LayerNormOptions::new(EPS, DType::F32);
 
     #[test]
     fn refuses_affine_maps_that_do_not_fit() {

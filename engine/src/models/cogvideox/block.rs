@@ -197,11 +197,8 @@ impl AdaptiveNorm {
     ) -> Result<TensorId, OpError> {
         let affine = self.affine.as_ref().map(|(weight, bias)| (graph.weight(weight), graph.weight(bias)));
         let modulation = Some(Modulation { table, shift: SHIFT, scale: SCALE, split: inputs.split() });
-        let eps = inputs.config.norm_eps;
-        graph.layer_norm(
-            x,
-            &LayerNormOptions { first_row: 0, rows: None, eps, affine, modulation, out: inputs.dtype },
-        )
+        let plain = LayerNormOptions::new(inputs.config.norm_eps, inputs.dtype);
+        graph.layer_norm(x, &LayerNormOptions { affine, modulation, ..plain })
     }
 }
 

@@ -71,16 +71,9 @@ impl CogVideoXTransformer {
             affine.as_ref().map(|(weight, bias)| (graph.weight(weight), graph.weight(bias)))
         };
         let (last, out) = (weights(&self.norm_final), weights(&self.norm_out.affine));
-        let eps = self.config.norm_eps;
-        let plain = LayerNormOptions {
-            first_row: 0,
-            rows: None,
-            eps,
-            affine: last,
-            modulation: None,
-            out: DType::F32,
-        };
-        let x = graph.layer_norm(x, &LayerNormOptions { first_row: inputs.text_rows, ..plain })?;
+        let plain = LayerNormOptions::new(self.config.norm_eps, DType::F32);
+        let of_video = LayerNormOptions { first_row: inputs.text_rows, affine: last, ..plain };
+        let x = graph.layer_norm(x, &of_video)?;
         let modulation = Some(Modulation { table, shift: 0, scale: 1, split: None });
         let modulated = LayerNormOptions { affine: out, modulation, ..plain };
         if tapped && graph.keeps_taps() {

@@ -163,8 +163,9 @@ impl Block {
         let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let dim = heads * head_dim;
-        let rows = self.modulation(inputs, SELF_SHIFT, SELF_SCALE);
-        let normed = graph.layer_norm(x, &norm_options(config, Some(rows), None, dtype))?;
+        let modulation = Some(self.modulation(inputs, SELF_SHIFT, SELF_SCALE));
+        let norm = LayerNormOptions { modulation, ..LayerNormOptions::new(config.eps, dtype) };
+        let normed = graph.layer_norm(x, &norm)?;
         let qkv = self.self_qkv.forward(graph, normed, dtype)?;
         let rope = Some(Rope { cos: inputs.cos, sin: inputs.sin, head_dim });
         let options = RmsNormOptions { first_column: 0, eps: config.eps, rope, out: dtype };
@@ -203,10 +204,8 @@ impl Block {
         let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let affine = self.cross_norm.as_ref().map(|(w, b)| (graph.weight(w), graph.weight(b)));
-        let normed = match affine {
-            Some(affine) => graph.layer_norm(x, &norm_options(config, None, Some(affine), dtype))?,
-            None => x,
-        };
+        let norm = LayerNormOptions { affine, ..LayerNormOptions::new(config.eps, dtype) };
+        let normed = if affine.is_some() { graph.layer_norm(x, &norm)? } else { x };
         let q = self.cross_q.forward(graph, normed, dtype)?;
         let norm_q = graph.weight(&self.cross_norm_q);
         let q = graph.rms_norm(
@@ -234,23 +233,15 @@ impl Block {
         let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
         let x = self.cross_out.forward_with(graph, attended, options)?;
 
-        let rows = self.modulation(inputs, FEED_SHIFT, FEED_SCALE);
-        let normed = graph.layer_norm(x, &norm_options(config, Some(rows), None, dtype))?;
+        let modulation = Some(self.modulation(inputs, FEED_SHIFT, FEED_SCALE));
+        let norm = LayerNormOptions { modulation, ..LayerNormOptions::new(config.eps, dtype) };
+        let normed = graph.layer_norm(x, &norm)?;
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
         let hidden = self.up.forward_with(graph, normed, gelu)?;
         let gate = Some(self.gate(inputs, FEED_GATE));
         let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
         self.down.forward_with(graph, hidden, options)
     }
-}
-
-pub(super) fn norm_options(
-    config: &WanTransformerConfig,
-    modulation: Option<Modulation>,
-    affine: Option<(TensorId, TensorId)>,
-    out: DType,
-) -> LayerNormOptions {
-    LayerNormOptions { first_row: 0, rows: None, eps: config.eps, affine, modulation, out }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a head size is small")]

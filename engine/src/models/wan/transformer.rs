@@ -1,6 +1,6 @@
 //! `WanTransformer3DModel`: latents, timestep and text to velocity.
 use super::{
-    block::{Block, BlockContext, BlockInputs, MODULATIONS, norm_options},
+    block::{Block, BlockContext, BlockInputs, MODULATIONS},
     rope::rope_tables,
 };
 use crate::{
@@ -221,17 +221,14 @@ impl WanTransformer {
     ) -> Result<TensorId, OpError> {
         let HeadInputs { table, grid, dtype } = *head;
         let tokens: usize = grid.iter().product();
-        let norm = |modulation, out| LayerNormOptions {
-            first_row: pass * tokens,
-            rows: Some(tokens),
-            ..norm_options(&self.config, modulation, None, out)
-        };
+        let plain = LayerNormOptions::new(self.config.eps, DType::F32);
+        let norm = LayerNormOptions { first_row: pass * tokens, rows: Some(tokens), ..plain };
         if tapped && graph.keeps_taps() {
-            let plain = graph.layer_norm(x, &norm(None, DType::F32))?;
+            let plain = graph.layer_norm(x, &norm)?;
             graph.tap("norm_out", plain);
         }
-        let rows = Modulation { table, shift: 0, scale: 1, split: None };
-        let normed = graph.layer_norm(x, &norm(Some(rows), dtype))?;
+        let modulation = Some(Modulation { table, shift: 0, scale: 1, split: None });
+        let normed = graph.layer_norm(x, &LayerNormOptions { modulation, out: dtype, ..norm })?;
         let (weight, bias) = (self.proj_out.weight(graph), self.proj_out.bias(graph));
         let unpatchify =
             Unpatchify { grid, patch: self.config.patch_size, channels: self.config.out_channels };
