@@ -1,5 +1,4 @@
 //! Prompt to video: the one entry point that strings the models together.
-mod bench;
 mod decode;
 mod decode_plan;
 mod decode_tiles;
@@ -14,9 +13,9 @@ mod load;
 mod observer;
 mod plans;
 mod settings;
+mod stages;
 mod taps;
 
-pub use bench::{ModelBench, StageTimes};
 pub use device::{DeviceChoice, open_executor};
 pub use error::EngineError;
 pub use family::ModelFacts;
@@ -24,3 +23,4 @@ pub use load::{LoadOptions, VideoPipeline};
 pub use observer::{Event, Observer, Report, StageTime, TensorData};
 pub use plans::StagePlan;
 pub use settings::{GenerationSettings, PlannedMemory, RecordedNoise};
+pub use stages::{ModelStages, Stage, StageInput};

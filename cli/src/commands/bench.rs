@@ -7,12 +7,12 @@ use crate::progress::tuning_line;
 use crate::request::{Flags, Shape};
 use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
-use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, ModelBench, StageTimes, open_executor};
+use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, open_executor};
 use engine::tuner::TuningEvent;
-use engine::workbench::{BenchCase, Peaks, cases, measure};
 use model_loader::config::GenerationConfig;
 use model_loader::{DType, WeightSource};
 use std::ops::ControlFlow;
+use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, measure};
 
 /// Measures, and prints a table or JSON on the standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {

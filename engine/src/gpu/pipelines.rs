@@ -1,5 +1,6 @@
 //! Compiled kernels: made up front, in parallel, once per variant, and kept on disk where that is possible.
-use super::{Gpu, GpuError};
+use super::Gpu;
+use crate::error::DeviceError;
 use shaders::{Access, Kernel, Variant};
 use std::{
     collections::{HashMap, HashSet},
@@ -40,7 +41,7 @@ impl Pipelines {
         &mut self,
         gpu: &Gpu,
         keys: impl IntoIterator<Item = PipelineKey>,
-    ) -> Result<(), GpuError> {
+    ) -> Result<(), DeviceError> {
         let missing: HashSet<PipelineKey> = keys.into_iter().filter(|k| !self.made.contains_key(k)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -56,7 +57,11 @@ impl Pipelines {
     }
 
     /// Compiles on all cores what may fail, and keeps none of it.
-    pub(super) fn try_each(&mut self, gpu: &Gpu, keys: Vec<PipelineKey>) -> Vec<Result<Pipeline, GpuError>> {
+    pub(super) fn try_each(
+        &mut self,
+        gpu: &Gpu,
+        keys: Vec<PipelineKey>,
+    ) -> Vec<Result<Pipeline, DeviceError>> {
         let disk = self.disk(gpu);
         #[cfg(not(target_arch = "wasm32"))]
         {
@@ -81,7 +86,7 @@ fn compile_all(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
     keys: HashSet<PipelineKey>,
-) -> Result<Vec<(PipelineKey, Pipeline)>, GpuError> {
+) -> Result<Vec<(PipelineKey, Pipeline)>, DeviceError> {
     use rayon::prelude::*;
     keys.into_par_iter()
         .map(|key| pollster::block_on(compile(gpu, disk, &key)).map(|pipeline| (key, pipeline)))
@@ -94,7 +99,7 @@ fn compile_all(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
     keys: HashSet<PipelineKey>,
-) -> Result<Vec<(PipelineKey, Pipeline)>, GpuError> {
+) -> Result<Vec<(PipelineKey, Pipeline)>, DeviceError> {
     keys.into_iter().map(|key| make(gpu, disk, &key).map(|pipeline| (key, pipeline))).collect()
 }
 
@@ -103,7 +108,7 @@ async fn compile(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
     key: &PipelineKey,
-) -> Result<Pipeline, GpuError> {
+) -> Result<Pipeline, DeviceError> {
     let validation = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
     let internal = gpu.device.push_error_scope(wgpu::ErrorFilter::Internal);
     let made = make(gpu, disk, key);
@@ -114,7 +119,7 @@ async fn compile(
     }
 }
 
-fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Result<Pipeline, GpuError> {
+fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Result<Pipeline, DeviceError> {
     let text = key.kernel.compose(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
     let interface = key.kernel.interface(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
     let entries: Vec<_> = interface.bindings.iter().map(|b| layout_entry(b.index, b.access)).collect();
@@ -170,8 +175,8 @@ fn layout_entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
-fn kernel_error(key: &PipelineKey, message: String) -> GpuError {
-    GpuError::Kernel { kernel: key.kernel.name, variant: key.variant.label(), message }
+fn kernel_error(key: &PipelineKey, message: String) -> DeviceError {
+    DeviceError::Kernel { kernel: key.kernel.name, variant: key.variant.label(), message }
 }
 
 fn cache_file(gpu: &Gpu) -> Option<PathBuf> {

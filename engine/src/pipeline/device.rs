@@ -1,9 +1,11 @@
 //! Which device a run uses.
 use super::EngineError;
 use crate::{
+    adapter::AdapterKind,
     cpu::CpuExecutor,
+    error::DeviceError,
     executor::Executor,
-    gpu::{AdapterKind, Gpu, GpuError, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     nn::Precision,
 };
 
@@ -54,7 +56,7 @@ pub async fn open_executor(
     let gpu = Gpu::open(index, options).await.map_err(EngineError::Gpu)?;
     let name = format!("{} ({})", gpu.summary().name, gpu.summary().backend);
     if precision == Precision::F16 && !gpu.target().shader_f16 {
-        return Err(EngineError::Gpu(GpuError::Device {
+        return Err(EngineError::Gpu(DeviceError::Device {
             adapter: name,
             message: "its shaders have no f16; use `--precision f32`".to_owned(),
         }));

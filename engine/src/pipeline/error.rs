@@ -1,13 +1,10 @@
 //! Everything that can go wrong between a prompt and its video.
 use crate::{
     diffusion::{GuidanceError, SchedulerError},
-    executor::CompileError,
-    gpu::GpuError,
+    error::{CompileError, DeviceError, PlanError, RunError},
     models::Mismatch,
     op::OpError,
     picture::PictureError,
-    plan::PlanError,
-    run::RunError,
 };
 use model_loader::LoadError;
 
@@ -63,7 +60,7 @@ pub enum EngineError {
     },
     /// The GPU failed.
     #[error(transparent)]
-    Gpu(GpuError),
+    Gpu(DeviceError),
     /// Numbers went out of range.
     #[error("the latents are not finite after step {step} of {steps}")]
     NotFinite {
@@ -84,7 +81,7 @@ impl From<CompileError> for EngineError {
     fn from(error: CompileError) -> Self {
         match error {
             CompileError::Plan(error) => Self::Plan(error),
-            CompileError::Gpu(error) => Self::Gpu(error),
+            CompileError::Device(error) => Self::Gpu(error),
         }
     }
 }
@@ -93,7 +90,7 @@ impl From<RunError> for EngineError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Cancelled => Self::Cancelled,
-            RunError::Gpu(error) => Self::Gpu(error),
+            RunError::Device(error) => Self::Gpu(error),
             other => Self::Internal(other.to_string()),
         }
     }
@@ -114,7 +111,7 @@ impl EngineError {
             | Self::Memory { .. }
             | Self::Plan(_) => true,
             Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
-            Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
+            Self::Gpu(error) => matches!(error, DeviceError::NoAdapter(_) | DeviceError::OutOfMemory { .. }),
         }
     }
 
@@ -122,13 +119,13 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Load(error) => error.hint(),
-            Self::Plan(_) | Self::Memory { .. } | Self::Gpu(GpuError::OutOfMemory { .. }) => {
+            Self::Plan(_) | Self::Memory { .. } | Self::Gpu(DeviceError::OutOfMemory { .. }) => {
                 Some("try fewer or smaller frames, `--precision f16`, or `--device cpu`".to_owned())
             }
-            Self::Gpu(GpuError::NoAdapter(_)) => {
+            Self::Gpu(DeviceError::NoAdapter(_)) => {
                 Some("`kinora devices` lists the adapters; `--device cpu` needs none".to_owned())
             }
-            Self::Gpu(GpuError::Lost(_)) => Some(
+            Self::Gpu(DeviceError::Lost(_)) => Some(
                 "the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned(),
             ),
             Self::PictureUnused => Some("leave out `--image`, or use an image-to-video model".to_owned()),
