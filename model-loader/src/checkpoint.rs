@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::random::RandomWeights;
 use crate::safetensors::{Entry, read_header};
-use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result};
+use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result, json};
 
 /// Where diffusers and transformers put the weights of a component, in the order in which they look.
 const NAMES: [&str; 4] = [
@@ -114,8 +114,7 @@ impl Checkpoint {
     }
 
     fn from_index(folder: &ModelFolder, component: &str, file: String, bytes: &[u8]) -> Result<Self> {
-        let ShardIndex { weight_map } = serde_json::from_slice(bytes)
-            .map_err(|error| LoadError::BadJson { file: file.clone(), reason: error.to_string() })?;
+        let ShardIndex { weight_map } = json::parse(&file, bytes)?;
         let mut checkpoint = Self::empty(file.clone());
         for name in weight_map.values().collect::<BTreeSet<_>>() {
             if name.is_empty() || name.contains(['/', '\\', ':']) || name == "." || name == ".." {

@@ -34,6 +34,14 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file is the Git LFS pointer to a file that was not fetched.
+    #[error("`{file}` in `{location}` is a Git LFS pointer, not the file itself")]
+    LfsPointer {
+        /// The path inside the folder.
+        file: String,
+        /// The folder.
+        location: String,
+    },
     /// A name from inside a file leads out of the model folder.
     #[error("`{file}` names the file `{path}`, which is not inside the model folder")]
     OutsideFolder {
@@ -246,9 +254,8 @@ impl LoadError {
             Self::OutsideFolder { .. } => {
                 "the file is damaged or hostile; fetch it again from a source you trust"
             }
-            Self::BadJson { .. } => {
-                "the file may be damaged, or a Git LFS pointer instead of the file itself; fetch it again"
-            }
+            Self::LfsPointer { .. } => "run `git lfs pull` in the folder to fetch the files",
+            Self::BadJson { .. } => "the file may be damaged; fetch it again, or save it as UTF-8 text",
             Self::UnsupportedPipeline { .. } | Self::UnsupportedComponent { .. } => {
                 "use a model made for one of the supported classes"
             }

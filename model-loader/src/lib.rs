@@ -1,4 +1,4 @@
-//! Files of a model -> named host tensors, typed configs, token ids and clean prompts. Knows no GPU.
+//! Reads a model's files: named host tensors, typed configs, token ids and clean prompts. Knows no GPU.
 //!
 //! ```no_run
 //! use kinora_model_loader::{Checkpoint, ModelFolder, Tokenizer, config::WanTransformerConfig, prompt};
@@ -21,6 +21,7 @@ mod dtype;
 mod error;
 mod folder;
 mod index;
+mod json;
 pub mod prompt;
 mod random;
 mod safetensors;

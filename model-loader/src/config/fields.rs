@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{LoadError, ModelFolder, Result};
+use crate::{LoadError, ModelFolder, Result, json};
 
 /// The keys of one config file that have not been taken yet.
 #[derive(Debug)]
@@ -38,10 +38,9 @@ field_types! {
 impl Fields {
     /// The object in the file `file`, which is an object or an error.
     pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Self> {
-        let bad = |reason: String| LoadError::BadJson { file: file.to_owned(), reason };
-        match serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))? {
+        match json::parse(file, bytes)? {
             Value::Object(map) => Ok(Self { file: file.to_owned(), map }),
-            other => Err(bad(format!("it is {}, expected an object", shorten(&other)))),
+            other => Err(json::bad(file, format!("it is {}, expected an object", shorten(&other)))),
         }
     }
 

@@ -5,6 +5,7 @@ mod cogvideox;
 mod cogvideox_vae;
 mod config;
 mod corruption;
+mod files;
 mod folder;
 mod prompt;
 mod scheduler;
