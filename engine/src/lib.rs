@@ -18,6 +18,7 @@ pub mod picture;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
+mod send;
 mod stopwatch;
 pub mod target;
 pub mod tensor;
