@@ -22,11 +22,13 @@ mod error;
 mod folder;
 mod index;
 mod json;
+mod notices;
 pub mod prompt;
 mod random;
 mod safetensors;
 mod tensor;
 mod tokenizer;
+mod weight_files;
 
 pub use bytes::Bytes;
 pub use checkpoint::{Checkpoint, WeightSource};

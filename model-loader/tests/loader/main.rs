@@ -10,6 +10,7 @@ mod folder;
 mod prompt;
 mod scheduler;
 mod tokenizer;
+mod weight_files;
 
 use std::collections::BTreeMap;
 
