@@ -252,6 +252,17 @@ impl Checkpoint {
         counts
     }
 
+    /// The file, name, stored type and bytes of every tensor, in the order of the files.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = (&str, &str, &str, Bytes)> {
+        let mut all: Vec<&Located> = self.tensors.values().collect();
+        all.sort_by_key(|located| (located.shard, located.entry.range.start));
+        all.into_iter().map(|Located { shard, entry }| {
+            let Shard { file, bytes } = &self.shards[*shard];
+            let dtype = entry.dtype.as_ref().map_or_else(|other| &**other, |dtype| dtype.as_str());
+            (&**file, &*entry.name, dtype, bytes.slice(entry.range.clone()))
+        })
+    }
+
     /// How many bytes all tensors take together.
     #[must_use]
     pub fn bytes_total(&self) -> usize {

@@ -22,6 +22,7 @@ mod error;
 mod folder;
 mod index;
 mod json;
+mod non_finite;
 mod notices;
 pub mod prompt;
 mod random;
@@ -36,6 +37,7 @@ pub use dtype::DType;
 pub use error::LoadError;
 pub use folder::ModelFolder;
 pub use index::{ComponentClass, Family, ModelIndex};
+pub use non_finite::NonFinite;
 pub use tensor::HostTensor;
 pub use tokenizer::{Encoding, Tokenizer};
 
