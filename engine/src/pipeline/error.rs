@@ -122,6 +122,7 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Load(error) => error.hint(),
+            Self::Scheduler(error) => error.hint(),
             Self::Plan(_) | Self::Memory { .. } | Self::Gpu(GpuError::OutOfMemory { .. }) => {
                 Some("try fewer or smaller frames, `--precision f16`, or `--device cpu`".to_owned())
             }

@@ -18,7 +18,7 @@ use crate::{
 };
 use model_loader::{
     Checkpoint, ModelFolder, Tokenizer, WeightSource,
-    config::{SchedulerConfig, T5Config},
+    config::{ModelScheduler, T5Config},
 };
 
 /// How a pipeline is opened.
@@ -44,7 +44,9 @@ pub struct VideoPipeline {
     pub(super) text_config: T5Config,
     pub(super) text_checkpoint: Checkpoint,
     pub(super) model: Box<dyn VideoModel>,
-    pub(super) scheduler_config: SchedulerConfig,
+    pub(super) scheduler_config: ModelScheduler,
+    /// What the user should know about the model's files.
+    notices: Vec<String>,
     device_name: String,
 }
 
@@ -79,16 +81,18 @@ impl VideoPipeline {
         let model = open_model(folder, WeightSource::Stored)?;
         let text_config = T5Config::load(folder, "text_encoder")?;
         model.check(text_config.d_model).map_err(EngineError::Mismatch)?;
-        let scheduler_config = SchedulerConfig::load(folder, "scheduler")?;
+        let scheduler_config = ModelScheduler::load(folder, "scheduler")?;
         let tokenizer = Tokenizer::open(folder)?;
         let (executor, device_name) = open_executor(options.device, options.precision, options.gpu).await?;
+        let text_checkpoint = Checkpoint::open(folder, "text_encoder")?;
         Ok(Self {
+            notices: folder.notices(),
             executor,
             precision: options.precision,
             cancel: options.cancel,
             tokenizer,
             text_config,
-            text_checkpoint: Checkpoint::open(folder, "text_encoder")?,
+            text_checkpoint,
             model,
             scheduler_config,
             device_name,
@@ -107,7 +111,7 @@ impl VideoPipeline {
 
     /// The noise scheduler of the model's folder.
     pub fn scheduler_kind(&self) -> SchedulerKind {
-        SchedulerKind::of(&self.scheduler_config)
+        SchedulerKind::of(&self.scheduler_config.config)
     }
 
     /// Makes a video: encodes the prompt, denoises, decodes; frames come as events, in order.
@@ -132,6 +136,9 @@ impl VideoPipeline {
         let planned = PlannedMemory::default();
         let stages = Vec::new();
         let mut run = Run { settings, observer, latents, guidance, noise, planned, stages };
+        for notice in &self.notices {
+            run.report(Event::Notice(notice))?;
+        }
 
         let prompts = self.encode_prompts(&mut run).await?;
         let condition = self.encode_picture(&mut run).await?;
