@@ -14,11 +14,11 @@ use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result, json};
 /// The named tensors of a component. Opening one reads and checks the headers only.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The single file, or the index of several: what messages about the whole name.
+    /// What messages call the whole: the single file, the index of several, or a pattern of their names.
     file: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Located>,
-    /// In place of files: whatever is asked for is made up.
+    /// Makes up every tensor that is asked for, in place of files.
     random: Option<Arc<RandomWeights>>,
 }
 
@@ -154,7 +154,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The file, or the index of several, for messages.
+    /// What messages call the whole: the file, the index of several, or a pattern of their names.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file

@@ -1,4 +1,4 @@
-//! What can be wrong with a model's files. Every message names the file and the thing in it.
+//! What can be wrong with a model's files. Every message names the file and what in it is wrong.
 
 use std::io;
 
@@ -117,7 +117,7 @@ pub enum LoadError {
         supported: String,
     },
     /// A key that this version does not know has a value that may matter.
-    #[error("`{file}`: the key `{key}` is unknown, so its value {value} cannot be honoured")]
+    #[error("`{file}`: the key `{key}` is unknown (its value is {value})")]
     UnknownKey {
         /// The config file.
         file: String,

@@ -134,7 +134,7 @@ impl ModelIndex {
                 return Err(refuse(name, Some(component), supported));
             }
         }
-        fields.ignore_rest(&class, &[])?;
+        fields.ignore_rest(&class, &[]);
         Ok(Self { pipeline: class, family: pipeline.family, components })
     }
 }

@@ -126,7 +126,7 @@ impl CogVideoXTransformerConfig {
         };
         config.check_channels(&fields)?;
         config.check_positions(&fields)?;
-        fields.ignore_rest(CLASS, &["dropout"])?;
+        fields.ignore_rest(CLASS, &["dropout"]);
         Ok(config)
     }
 

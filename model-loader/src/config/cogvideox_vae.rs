@@ -94,7 +94,7 @@ impl CogVideoXVaeConfig {
             let value = config.norm_num_groups.into();
             return Err(fields.bad("norm_num_groups", &value, "a divisor of all block_out_channels"));
         }
-        fields.ignore_rest(CLASS, &["force_upcast"])?;
+        fields.ignore_rest(CLASS, &["force_upcast"]);
         Ok(config)
     }
 }

@@ -1,4 +1,4 @@
-//! Takes the keys of a JSON object one by one; what is left at the end was not understood.
+//! Takes the keys of a JSON object one by one; those that are left at the end are unknown.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -135,14 +135,13 @@ impl Fields {
 
     /// Ignores the keys that are left, as diffusers and transformers do. A notice names those that say something,
     /// unless they are `harmless` ones of the class `class` or of all classes, or start with `_`.
-    pub(crate) fn ignore_rest(self, class: &str, harmless: &[&str]) -> Result<()> {
+    pub(crate) fn ignore_rest(self, class: &str, harmless: &[&str]) {
         let ignored = self.rest().map(|(key, _)| key.as_str());
         let ignored: Vec<&str> =
             ignored.filter(|key| !harmless.contains(key) && !HARMLESS.contains(key)).collect();
         if !ignored.is_empty() {
             self.notices.add(ignored_keys(&self.file, &ignored, class));
         }
-        Ok(())
     }
 
     /// Refuses the keys that are left, except those that start with `_` and those that say nothing.

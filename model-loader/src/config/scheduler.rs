@@ -125,7 +125,7 @@ impl FlowMatchEulerConfig {
         fields.ignore_rest(
             FLOW_MATCH_EULER,
             &["base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type"],
-        )?;
+        );
         Ok(config)
     }
 }
@@ -173,7 +173,7 @@ impl UniPcConfig {
                 "steps_offset",
                 "time_shift_type",
             ],
-        )?;
+        );
         Ok(config)
     }
 }

@@ -156,7 +156,7 @@ impl T5Config {
             pad_token_id: fields.optional("pad_token_id")?.unwrap_or(0),
         };
         config.check(&fields)?;
-        fields.ignore_rest(if config.shared_position_bias { "T5Config" } else { "UMT5Config" }, HARMLESS)?;
+        fields.ignore_rest(if config.shared_position_bias { "T5Config" } else { "UMT5Config" }, HARMLESS);
         Ok(config)
     }
 

@@ -98,7 +98,7 @@ impl WanTransformerConfig {
             pos_embed_seq_len: None,
         };
         config.check(&fields)?;
-        fields.ignore_rest(CLASS, &[])?;
+        fields.ignore_rest(CLASS, &[]);
         Ok(config)
     }
 

@@ -97,7 +97,7 @@ impl WanVaeConfig {
         config.check_stages(&fields)?;
         config.check_latents(&fields)?;
         config.check_pixels(&fields)?;
-        fields.ignore_rest(CLASS, &["dropout"])?;
+        fields.ignore_rest(CLASS, &["dropout"]);
         Ok(config)
     }
 

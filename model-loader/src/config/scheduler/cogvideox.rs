@@ -74,7 +74,7 @@ impl CogVideoXSchedulerConfig {
             return Err(fields.bad("steps_offset", &config.steps_offset.into(), &expected));
         }
         // The library has these from the schedulers it was derived from, and reads none of them.
-        fields.ignore_rest(class, &["clip_sample", "clip_sample_range", "sample_max_value"])?;
+        fields.ignore_rest(class, &["clip_sample", "clip_sample_range", "sample_max_value"]);
         Ok(config)
     }
 }
