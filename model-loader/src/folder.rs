@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use crate::notices::Notices;
 use crate::{Bytes, LoadError, ModelIndex, Result};
 
 /// A folder in the diffusers layout: `model_index.json` and one folder for each component.
@@ -12,6 +13,7 @@ use crate::{Bytes, LoadError, ModelIndex, Result};
 pub struct ModelFolder {
     name: String,
     files: Files,
+    notices: Notices,
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +64,18 @@ impl ModelFolder {
     }
 
     fn new(name: String, files: Files) -> Self {
-        Self { name, files }
+        Self { name, files, notices: Notices::default() }
+    }
+
+    /// What the user should know about the files that have been read so far, such as keys that were ignored.
+    /// Clones of a folder share their notices.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.notices.all()
+    }
+
+    pub(crate) const fn notice_board(&self) -> &Notices {
+        &self.notices
     }
 
     /// A short name for messages and metadata: the folder's own name.

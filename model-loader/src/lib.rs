@@ -22,11 +22,14 @@ mod error;
 mod folder;
 mod index;
 mod json;
+mod non_finite;
+mod notices;
 pub mod prompt;
 mod random;
 mod safetensors;
 mod tensor;
 mod tokenizer;
+mod weight_files;
 
 pub use bytes::Bytes;
 pub use checkpoint::{Checkpoint, WeightSource};
@@ -34,6 +37,7 @@ pub use dtype::DType;
 pub use error::LoadError;
 pub use folder::ModelFolder;
 pub use index::{ComponentClass, Family, ModelIndex};
+pub use non_finite::NonFinite;
 pub use tensor::HostTensor;
 pub use tokenizer::{Encoding, Tokenizer};
 

@@ -10,7 +10,7 @@ use engine::gpu::GpuOptions;
 use engine::pipeline::{JobOptions, LoadOptions, Request, Stage, VideoPipeline};
 use engine::plan::PlannedOp;
 use engine::tuner::{TuningMode, TuningOptions};
-use model_loader::config::{GenerationConfig, SchedulerConfig, TokenizerConfig};
+use model_loader::config::{GenerationConfig, ModelScheduler, TokenizerConfig};
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
 use std::fmt::Write as _;
 
@@ -31,6 +31,9 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     }
     let folder = model::open(Some(path))?;
     let mut text = describe(&folder)?;
+    for notice in folder.notices() {
+        ui::note(&notice);
+    }
     if args.plan {
         text.push('\n');
         text.push_str(&plans(args, &folder)?);
@@ -128,9 +131,14 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     let _ = writeln!(text, "model      {}", folder.location());
     let _ = writeln!(text, "pipeline   {}", index.pipeline);
     let _ = writeln!(text, "settings   {}", generation(folder)?);
-    let scheduler = SchedulerConfig::load(folder, "scheduler").map_err(model::failure)?;
-    let shift = scheduler.flow_shift().map(|shift| format!(", shift {shift}")).unwrap_or_default();
-    let _ = writeln!(text, "scheduler  {}{shift}", index.class("scheduler").unwrap_or("?"));
+    let scheduler = ModelScheduler::load(folder, "scheduler").map_err(model::failure)?;
+    let about = match &scheduler {
+        ModelScheduler { unsupported: Some(reason), .. } => format!(", cannot be run: {reason}"),
+        ModelScheduler { config, .. } => {
+            config.flow_shift().map(|shift| format!(", shift {shift}")).unwrap_or_default()
+        }
+    };
+    let _ = writeln!(text, "scheduler  {}{about}", index.class("scheduler").unwrap_or("?"));
     let tokenizer = Tokenizer::open(folder).map_err(model::failure)?;
     let _ = writeln!(text, "tokenizer  {} pieces{}", tokenizer.vocab_size(), longest_prompt(folder)?);
 

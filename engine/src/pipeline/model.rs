@@ -6,7 +6,7 @@ use crate::{
 };
 use model_loader::{
     DType, ModelFolder, Tokenizer, WeightSource,
-    config::{GenerationConfig, SchedulerConfig},
+    config::{GenerationConfig, ModelScheduler},
 };
 
 /// A model's files, read as far as no device is needed.
@@ -15,8 +15,10 @@ pub struct Model {
     name: String,
     pub(super) family: Box<dyn VideoModel>,
     pub(super) encoders: Vec<OpenEncoder>,
-    pub(super) scheduler: SchedulerConfig,
+    pub(super) scheduler: ModelScheduler,
     generation: GenerationConfig,
+    /// What the user should know of its files.
+    notices: Vec<String>,
 }
 
 /// A text encoder with its tokenizer.
@@ -69,9 +71,10 @@ impl Model {
         family: Box<dyn VideoModel>,
         encoders: Vec<OpenEncoder>,
     ) -> Result<Self, EngineError> {
-        let scheduler = SchedulerConfig::load(folder, "scheduler")?;
+        let scheduler = ModelScheduler::load(folder, "scheduler")?;
         let generation = GenerationConfig::load(folder)?;
-        Ok(Self { name: folder.name().to_owned(), family, encoders, scheduler, generation })
+        let (name, notices) = (folder.name().to_owned(), folder.notices());
+        Ok(Self { name, family, encoders, scheduler, generation, notices })
     }
 
     /// The folder's name.
@@ -81,7 +84,7 @@ impl Model {
 
     /// The noise scheduler of the folder.
     pub fn scheduler_kind(&self) -> SchedulerKind {
-        SchedulerKind::of(&self.scheduler)
+        SchedulerKind::of(&self.scheduler.config)
     }
 
     /// Whether a video starts from a picture.
@@ -99,6 +102,11 @@ impl Model {
         let sizes = self.family.latent_sizes();
         let [_, ph, pw] = sizes.patch;
         sizes.spatial * ph.max(pw)
+    }
+
+    /// What a user should know of the model's files.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
+        self.notices.iter().cloned().map(Notice::Files)
     }
 
     /// The settings that the folder names.

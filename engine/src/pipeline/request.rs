@@ -96,7 +96,7 @@ impl Model {
     /// If a number that is asked for is out of range.
     pub fn resolve(&self, request: &Request) -> Result<(Settings, Vec<Notice>), EngineError> {
         let (folder, published) = (self.generation(), self.published());
-        let mut notices = Vec::new();
+        let mut notices: Vec<Notice> = self.notices().collect();
         let frames = request.num_frames.or(folder.num_frames).unwrap_or(published.num_frames);
         let num_frames = sizes::frames(frames, self.frame_step())?;
         if num_frames != frames {

@@ -1,7 +1,7 @@
 //! What downloads and editors do to files: Git LFS pointers in their place, byte order marks, other encodings.
 
 use kinora_model_loader::config::{
-    GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig, WanTransformerConfig, WanVaeConfig,
+    GenerationConfig, ModelScheduler, T5Config, TokenizerConfig, WanTransformerConfig, WanVaeConfig,
 };
 use kinora_model_loader::{Checkpoint, LoadError, ModelFolder, Tokenizer};
 
@@ -13,7 +13,7 @@ const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:46
 fn read_all(folder: &ModelFolder) -> Result<(), LoadError> {
     folder.index()?;
     GenerationConfig::load(folder)?;
-    SchedulerConfig::load(folder, "scheduler")?;
+    ModelScheduler::load(folder, "scheduler")?;
     WanTransformerConfig::load(folder, "transformer")?;
     WanVaeConfig::load(folder, "vae")?;
     T5Config::load(folder, "text_encoder")?;
