@@ -1,6 +1,7 @@
 //! Which model: a folder, or the one inside this program.
 
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use engine::pipeline::ModelFacts;
 use model_loader::{LoadError, ModelFolder};
 use std::path::Path;
@@ -25,12 +26,12 @@ pub(crate) fn open(path: Option<&Path>) -> Result<ModelFolder> {
 
 /// What the model publishes about itself.
 pub(crate) fn facts(folder: &ModelFolder) -> Result<ModelFacts> {
-    ModelFacts::read(folder).map_err(|error| Failure::from(&error))
+    ModelFacts::read(folder).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
 /// The same of a folder whose weights need not be there.
 pub(crate) fn facts_of_configs(folder: &ModelFolder) -> Result<ModelFacts> {
-    ModelFacts::of_configs(folder).map_err(|error| Failure::from(&error))
+    ModelFacts::of_configs(folder).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
 /// A loading error in this program's terms: the files are the user's.

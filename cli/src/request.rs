@@ -2,6 +2,7 @@
 //! family's published ones.
 
 use crate::args::{FitArg, GenerateArgs, SchedulerArg};
+use crate::distinct;
 use crate::error::{Failure, Result};
 use crate::model;
 use crate::output::{Target, check_folder};
@@ -95,6 +96,7 @@ impl Request {
         for path in [&args.trace, &args.dump].into_iter().flatten() {
             check_folder(path)?;
         }
+        distinct::check(args, &target)?;
 
         let folder = model::open(args.model.as_deref())?;
         let model = GenerationConfig::load(&folder).map_err(model::failure)?;
@@ -132,7 +134,8 @@ impl Request {
             dump: args.dump.is_some(),
             trace: args.trace.is_some(),
         };
-        let notices = notice.into_iter().chain(stretched(&settings)).collect();
+        let unused = unused_negative(args.negative.as_deref(), &settings);
+        let notices = notice.into_iter().chain(stretched(&settings)).chain(unused).collect();
         let image_name = args.image.as_deref().map(|path| path.display().to_string());
         Ok(Self { target, folder, settings, image_name, shape, notices })
     }
@@ -153,6 +156,17 @@ fn check_picture(image: Option<&Path>, takes_picture: bool, model: &str) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Said of a negative prompt that somebody gave and nothing reads.
+fn unused_negative(negative: Option<&str>, settings: &GenerationSettings) -> Option<String> {
+    let is_off = settings.guidance_scale <= 1.0;
+    (is_off && negative.is_some_and(|text| !text.is_empty())).then(|| {
+        format!(
+            "the negative prompt is not used: guidance is off at {}; `--guidance` above 1 turns it on",
+            settings.guidance_scale
+        )
+    })
 }
 
 /// Said of a picture whose shape changes visibly.
@@ -217,7 +231,7 @@ mod tests {
         let request = request(&["a red balloon", "--seed", "7"]).unwrap();
         assert_eq!(request.shape, Shape { width: 128, height: 80, frames: 33, fps: 16.0 });
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (12, 4.0));
-        assert_eq!(request.target, Target::Mp4("a-red-balloon-7.mp4".into()));
+        assert_eq!(request.target, Target::Derived("a-red-balloon-7.mp4".into()));
         assert!(request.notices.is_empty());
     }
 
@@ -275,6 +289,16 @@ mod tests {
         }
         settings.image_fit = Fit::Crop;
         assert_eq!(stretched(&settings), None);
+    }
+
+    #[test]
+    fn a_negative_prompt_without_guidance_is_told_of() {
+        let notices = |flags: &[&str]| request(&[&["x"], flags].concat()).unwrap().notices;
+        let told = &notices(&["--negative", "blurry", "--guidance", "1"])[0];
+        assert!(told.starts_with("the negative prompt is not used: guidance is off at 1;"), "{told}");
+        assert!(notices(&["--negative", "blurry"]).is_empty());
+        assert!(notices(&["--negative", "", "--guidance", "1"]).is_empty());
+        assert!(notices(&["--guidance", "0"]).is_empty());
     }
 
     #[test]

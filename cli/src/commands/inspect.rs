@@ -3,9 +3,10 @@
 use crate::args::InspectArgs;
 use crate::encode::metadata::read_settings;
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::model::{self, DEFAULT_NAME};
 use crate::request::{Flags, Shape};
-use crate::{cache, settings, ui};
+use crate::{cache, provenance, ui};
 use engine::gpu::GpuOptions;
 use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
 use engine::plan::PlannedOp;
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let path = &args.target;
     if path.is_file() {
         return match read_settings(path)? {
-            Some(found) => ui::print(&settings::describe(&found)),
+            Some(found) => ui::print(&provenance::describe(&found)),
             None => Err(Failure::user(format!("`{}` holds no settings of kinora's", path.display()))
                 .hint("other programs drop them when they convert a file")),
         };
@@ -62,8 +63,11 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };
-    let pipeline = pollster::block_on(VideoPipeline::load(folder, options)).map_err(|e| Failure::from(&e))?;
-    let plans = pipeline.plans(&settings).map_err(|e| Failure::from(&e))?;
+    let asked = Setup::asked(args.device, args.precision);
+    let loaded = pollster::block_on(VideoPipeline::load(folder, options));
+    let pipeline = loaded.map_err(|error| Failure::of_engine(&error, asked))?;
+    let setup = asked.opened(pipeline.device_name());
+    let plans = pipeline.plans(&settings).map_err(|error| Failure::of_engine(&error, setup))?;
 
     let mut text = String::new();
     // Writing into a string cannot fail.

@@ -56,7 +56,7 @@ pub async fn open_executor(
     if precision == Precision::F16 && !gpu.target().shader_f16 {
         return Err(EngineError::Gpu(GpuError::Device {
             adapter: name,
-            message: "its shaders have no f16; use `--precision f32`".to_owned(),
+            message: "its shaders have no f16".to_owned(),
         }));
     }
     Ok((Executor::Gpu(Box::new(GpuExecutor::new(gpu))), name))

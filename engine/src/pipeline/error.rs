@@ -117,24 +117,4 @@ impl EngineError {
             Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
         }
     }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Load(error) => error.hint(),
-            Self::Plan(_) | Self::Memory { .. } | Self::Gpu(GpuError::OutOfMemory { .. }) => {
-                Some("try fewer or smaller frames, `--precision f16`, or `--device cpu`".to_owned())
-            }
-            Self::Gpu(GpuError::NoAdapter(_)) => {
-                Some("`kinora devices` lists the adapters; `--device cpu` needs none".to_owned())
-            }
-            Self::Gpu(GpuError::Lost(_)) => Some(
-                "the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned(),
-            ),
-            Self::PictureUnused => Some("leave out `--image`, or use an image-to-video model".to_owned()),
-            Self::PictureMissing => Some("give the picture to start from with `--image FILE`".to_owned()),
-            Self::NotFinite { .. } => Some("try `--precision f32`".to_owned()),
-            _ => None,
-        }
-    }
 }
