@@ -46,7 +46,7 @@ pub async fn open_executor(
     let Some(index) = index else {
         if precision == Precision::F16 {
             return Err(EngineError::Setting {
-                what: "the precision",
+                what: "precision",
                 got: "f16".to_owned(),
                 expected: "must be f32 on the CPU".to_owned(),
             });
@@ -58,7 +58,7 @@ pub async fn open_executor(
     if precision == Precision::F16 && !gpu.target().shader_f16 {
         return Err(EngineError::Device(DeviceError::Device {
             adapter: name,
-            message: "its shaders have no f16; use `--precision f32`".to_owned(),
+            message: "its shaders have no f16".to_owned(),
         }));
     }
     Ok((Executor::Gpu(Box::new(GpuExecutor::new(gpu))), name))
