@@ -255,6 +255,13 @@ pub trait LatentDecoder: Debug {
     /// `budget` bytes for latents of `height` x `width`.
     fn chunks(&self, latent_frames: usize, height: usize, width: usize, budget: usize) -> Vec<DecoderChunk>;
 
+    /// How many frames at the start of a video of so many latent frames repeat the frame after them. They are not
+    /// part of the video.
+    fn repeated_frames(&self, latent_frames: usize) -> usize {
+        let _ = latent_frames;
+        0
+    }
+
     /// The graph of one kind of chunk.
     ///
     /// `latents` is `[.., C, F, H, W]` f32 (the first sample is read), scaled as the transformer leaves them; input

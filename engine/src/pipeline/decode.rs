@@ -49,7 +49,8 @@ impl VideoPipeline {
     ) -> Result<(), EngineError> {
         let memory = ConvMemory::new(self.precision);
         let mut joined = Joined::new();
-        let (mut start, mut done) = (run.latents.leading, 0);
+        let repeated = decoder.repeated_frames(run.latents.decoded());
+        let mut at = Position { latent_frame: run.latents.leading, repeated, done: 0 };
         let mut current: Option<(DecoderChunk, Program)> = None;
         for chunk in chunks {
             let mut program = match current.take() {
@@ -62,8 +63,8 @@ impl VideoPipeline {
                     self.prepare(run, "decode", graph).await?
                 }
             };
-            done = self.decode_chunk(run, &mut program, start, done, &mut joined).await?;
-            start += chunk.latent_frames;
+            self.decode_chunk(run, &mut program, &mut at, &mut joined).await?;
+            at.latent_frame += chunk.latent_frames;
             current = Some((*chunk, program));
         }
         drop(current);
@@ -73,16 +74,15 @@ impl VideoPipeline {
         report_joined(run, joined)
     }
 
-    /// Decodes from latent frame `start` on; returns the frames done so far.
+    /// Decodes the chunk that begins `at` a latent frame, and reports its frames.
     async fn decode_chunk(
         &mut self,
         run: &mut Run<'_>,
         program: &mut Program,
-        start: usize,
-        mut done: usize,
+        at: &mut Position,
         joined: &mut Joined,
-    ) -> Result<usize, EngineError> {
-        let frame = [clamp_u32(start)];
+    ) -> Result<(), EngineError> {
+        let frame = [clamp_u32(at.latent_frame)];
         self.execute(run, program, &[RunInput::u32("frame", &frame)]).await?;
         let rgb = match program.output("rgb8") {
             Some(id) => self.executor.read(program, id).await?,
@@ -101,14 +101,26 @@ impl VideoPipeline {
         for rgb in
             bytemuck::cast_slice::<_, u8>(&rgb).chunks_exact(3 * run.settings.width * run.settings.height)
         {
-            if done < run.settings.num_frames {
-                done += 1;
-                report_frame(run, rgb.to_vec())?;
-                run.report(Event::Decoding { done, total: run.settings.num_frames })?;
+            if at.repeated > 0 {
+                at.repeated -= 1;
+                continue;
             }
+            at.done += 1;
+            report_frame(run, rgb.to_vec())?;
+            run.report(Event::Decoding { done: at.done, total: run.settings.num_frames })?;
         }
-        Ok(done)
+        Ok(())
     }
+}
+
+/// How far a video is decoded.
+struct Position {
+    /// The next latent frame.
+    latent_frame: usize,
+    /// Frames at the start that only repeat another and are still to come.
+    repeated: usize,
+    /// Frames reported.
+    done: usize,
 }
 
 pub(super) fn report_frame(run: &mut Run<'_>, rgb: Vec<u8>) -> Result<(), EngineError> {

@@ -102,7 +102,8 @@ impl Decoding<'_> {
         if tiling.is_some() {
             bytes += 4 * (channels * frames * height * width) as u64;
             if matches!(self.target, PlanTarget::Cpu) {
-                bytes += 4 * self.video.values() as u64;
+                let repeated = self.decoder.repeated_frames(self.video.decoded());
+                bytes += 4 * self.video.values(repeated) as u64;
             }
         }
         Ok((DecodePlan { tiling, chunks, plans }, bytes))

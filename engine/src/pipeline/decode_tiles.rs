@@ -42,7 +42,8 @@ impl VideoPipeline {
         let video = blender.map(Blender::finish).unwrap_or_default();
         let size = 3 * run.settings.width * run.settings.height;
         let bytes: Vec<u8> = video.into_iter().map(to_u8).collect();
-        for rgb in bytes.chunks_exact(size).take(total) {
+        let repeated = decoder.repeated_frames(run.latents.decoded());
+        for rgb in bytes.chunks_exact(size).skip(repeated) {
             report_frame(run, rgb.to_vec())?;
         }
         if run.settings.dump {

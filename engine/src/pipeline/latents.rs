@@ -52,9 +52,10 @@ impl LatentVideo {
         self.shape[1] - self.leading
     }
 
-    /// Values of the video.
-    pub(super) fn values(&self) -> usize {
-        3 * self.pixels.iter().product::<usize>()
+    /// Values of the video and of so many frames before it.
+    pub(super) fn values(&self, repeated: usize) -> usize {
+        let [frames, height, width] = self.pixels;
+        3 * (repeated + frames) * height * width
     }
 
     /// Latents in all.
