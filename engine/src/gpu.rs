@@ -5,6 +5,7 @@ mod executor;
 mod experimental;
 mod pacing;
 mod pipelines;
+mod ranking;
 mod readback;
 mod timestamps;
 mod trials;

@@ -42,7 +42,7 @@ fn main() {
     let mut add = |backend: &str, device: DeviceChoice, precision: Precision| {
         for fixture in FIXTURES {
             let name = format!("{backend}/{precision}/{fixture}");
-            let label = name.clone();
+            let (label, device) = (name.clone(), device.clone());
             trials.push(Trial::test(name, move || check(&label, fixture, device, precision)));
         }
     };

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 
 fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()

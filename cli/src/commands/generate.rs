@@ -31,7 +31,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     }
 
     let options = LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
         cancel,

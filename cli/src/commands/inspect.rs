@@ -57,7 +57,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     // As it would run: with what was measured, without measuring.
     let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
