@@ -17,6 +17,7 @@ use crate::{
     tensor::{DType, TensorDesc, TensorId},
 };
 use shaders::Access;
+use std::ops::ControlFlow;
 
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
@@ -75,7 +76,8 @@ impl GpuExecutor {
     pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, crate::executor::CompileError> {
         let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
         let keys = plan.ops.iter().flat_map(|op| &op.dispatches).map(key);
-        self.pipelines.prepare(&self.gpu, keys)?;
+        let mut unobserved = |_, _| ControlFlow::Continue(());
+        let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
             slots.push(buffers::slot(&self.gpu, *bytes).await?);

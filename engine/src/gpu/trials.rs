@@ -59,7 +59,7 @@ impl<'a> LaunchTrials<'a> {
         dispatches: &[Dispatch],
     ) -> Result<Option<Self>, GpuError> {
         let Some(first) = dispatches.first() else { return Ok(None) };
-        let made = pipelines.try_each(gpu, dispatches.iter().map(key).collect());
+        let made = pipelines.try_each(gpu, dispatches.iter().map(key).collect()).await;
         let Some(Ok(own)) = made.first() else { return Ok(None) };
         let accesses = own.accesses.clone();
         let mut operands: Vec<Trial> = Vec::new();
