@@ -111,7 +111,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "FILE.safetensors", allow_hyphen_values = true, help_heading = "Sampling")]
     pub(crate) initial_latents: Option<PathBuf>,
 
-    /// Where to compute: auto, cpu, gpu, or gpu:N as `kinora devices` counts
+    /// Where to compute: auto, cpu, gpu, gpu:N as `kinora devices` counts, or a part of a GPU's name
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Computing")]
     pub(crate) device: DeviceArg,
 
@@ -199,7 +199,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "BYTES", value_parser = byte_count, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
 
-    /// Device to plan for: auto, cpu, gpu or gpu:N
+    /// Device to plan for: auto, cpu, gpu, gpu:N or a part of a GPU's name
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: DeviceArg,
 }
@@ -235,7 +235,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
     pub(crate) precision: PrecisionArg,
 
-    /// Where to compute: auto, cpu, gpu, or gpu:N as `kinora devices` counts
+    /// Where to compute: auto, cpu, gpu, gpu:N as `kinora devices` counts, or a part of a GPU's name
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: DeviceArg,
 

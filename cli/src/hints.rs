@@ -15,8 +15,8 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// What the command line says.
-    pub(crate) fn asked(device: DeviceArg, precision: PrecisionArg) -> Self {
-        Self { is_on_cpu: device == DeviceArg::Cpu, is_f16: precision == PrecisionArg::F16 }
+    pub(crate) fn asked(device: &DeviceArg, precision: PrecisionArg) -> Self {
+        Self { is_on_cpu: *device == DeviceArg::Cpu, is_f16: precision == PrecisionArg::F16 }
     }
 
     /// The same once the device is open.
@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn the_device_is_known_once_it_is_open() {
-        let asked = Setup::asked(DeviceArg::Auto, PrecisionArg::F32);
+        let asked = Setup::asked(&DeviceArg::Auto, PrecisionArg::F32);
         assert_eq!(asked, setup(false, false));
         assert_eq!(asked.opened("CPU"), setup(true, false));
-        assert_eq!(Setup::asked(DeviceArg::Cpu, PrecisionArg::F16), setup(true, true));
+        assert_eq!(Setup::asked(&DeviceArg::Cpu, PrecisionArg::F16), setup(true, true));
         assert_eq!(asked.opened("A Card (Vulkan)"), setup(false, false));
     }
 }

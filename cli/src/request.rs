@@ -45,7 +45,9 @@ impl Request {
 
         let model = model::read(&model::open(args.model.as_deref())?)?;
         check_picture(args.image.as_deref(), model.takes_picture(), model.name())?;
-        let (settings, notices) = model.resolve(&asked(args, seed)?).map_err(|error| Failure::of_engine(&error, Setup::default()))?;
+        let (settings, notices) = model
+            .resolve(&asked(args, seed)?)
+            .map_err(|error| Failure::of_engine(&error, Setup::default()))?;
         let options =
             JobOptions { memory: args.memory, dump: args.dump.is_some(), trace: args.trace.is_some() };
         let notices = notices.iter().map(told).collect();

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 
 fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
@@ -53,7 +53,7 @@ fn note_tuning(event: TuningEvent<'_>) -> ControlFlow<()> {
 }
 
 fn setup(args: &BenchArgs) -> Setup {
-    Setup::asked(args.device, args.precision)
+    Setup::asked(&args.device, args.precision)
 }
 
 fn failed<E: Into<EngineError>>(setup: Setup) -> impl Fn(E) -> Failure {

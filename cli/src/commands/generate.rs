@@ -34,13 +34,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     }
 
     let options = LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     };
     let Request { target, model, settings, options: job_options, .. } = request;
-    let asked = Setup::asked(args.device, args.precision);
+    let asked = Setup::asked(&args.device, args.precision);
     let opened = pollster::block_on(VideoPipeline::open(model, options));
     let mut pipeline = opened.map_err(|error| failure(&mut recorder, &error, asked))?;
     let setup = asked.opened(pipeline.device_name());

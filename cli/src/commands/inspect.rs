@@ -52,17 +52,18 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         ..Request::default()
     };
     let model = model::read(folder)?;
-    let (settings, notices) = model.resolve(&request).map_err(|error| Failure::of_engine(&error, Setup::default()))?;
+    let (settings, notices) =
+        model.resolve(&request).map_err(|error| Failure::of_engine(&error, Setup::default()))?;
     notices.iter().for_each(|notice| ui::note(&told(notice)));
     // As it would run: with what was measured, without measuring.
     let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };
-    let asked = Setup::asked(args.device, args.precision);
+    let asked = Setup::asked(&args.device, args.precision);
     let opened = pollster::block_on(VideoPipeline::open(model, options));
     let mut pipeline = opened.map_err(|error| Failure::of_engine(&error, asked))?;
     let setup = asked.opened(pipeline.device_name());

@@ -18,6 +18,7 @@ use crate::{
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
 };
+use std::ops::ControlFlow;
 
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl GpuExecutor {
     pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, CompileError> {
         let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
-        self.pipelines.prepare(&self.gpu, keys)?;
+        let mut unobserved = |_, _| ControlFlow::Continue(());
+        let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
             slots.push(buffers::slot(&self.gpu, *bytes).await?);
