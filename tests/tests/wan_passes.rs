@@ -83,8 +83,6 @@ fn side_by_side(executor: &mut Executor, precision: Precision, bar: f64) -> Resu
             }
         }
     }
-    contexts.iter().flat_map(TextContext::states).for_each(|state| executor.drop_state(state));
-    executor.release_unused();
     Ok(())
 }
 

@@ -28,7 +28,7 @@ impl ConvMemory {
         self.states.borrow_mut().entry(name.to_owned()).or_insert_with(|| State::new(name, desc)).clone()
     }
 
-    /// All states, to be dropped after the last chunk.
+    /// All states so far.
     pub fn states(&self) -> Vec<State> {
         self.states.borrow().values().cloned().collect()
     }

@@ -67,9 +67,6 @@ impl VideoPipeline {
             current = Some((*chunk, program));
         }
         drop(current);
-        for state in memory.states() {
-            self.executor.drop_state(&state);
-        }
         report_joined(run, joined)
     }
 

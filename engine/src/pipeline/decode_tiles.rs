@@ -34,7 +34,6 @@ impl VideoPipeline {
             let (shape, part) = crop(&values, run.latents.shape, tile);
             let state = self.state_of("tile of latents", &shape, &part).await?;
             let (shape, video) = self.decode_tile(run, decoder, &state, chunks).await?;
-            self.executor.drop_state(&state);
             let whole = [shape[0], run.settings.height, run.settings.width, shape[3]];
             blender.get_or_insert_with(|| Blender::new(tiling, width, whole)).add(shape, video);
             run.report(Event::Decoding { done: total * (index + 1) / tiles.len(), total })?;
@@ -86,10 +85,6 @@ impl VideoPipeline {
             current = Some((*chunk, program));
         }
         drop(current);
-        for state in memory.states() {
-            self.executor.drop_state(&state);
-        }
-        self.executor.release_unused();
         Ok((shape, video))
     }
 }

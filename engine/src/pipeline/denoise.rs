@@ -61,11 +61,7 @@ impl VideoPipeline {
             }
             run.report(Event::Step { done: step + 1, total: steps })?;
         }
-        for state in prompts.contexts.iter().flat_map(TextContext::states).chain(&condition) {
-            self.executor.drop_state(state);
-        }
         drop((program, prompts));
-        self.executor.release_unused();
         run.finish_stage("denoise", clock);
         Ok(latents)
     }

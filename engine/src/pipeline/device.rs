@@ -2,8 +2,8 @@
 use super::EngineError;
 use crate::{
     adapter::AdapterKind,
-    cpu::CpuExecutor,
     error::DeviceError,
+    executor::CpuExecutor,
     executor::Executor,
     gpu::{Gpu, GpuExecutor, GpuOptions},
     nn::Precision,

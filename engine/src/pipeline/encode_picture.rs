@@ -63,11 +63,7 @@ impl VideoPipeline {
         let moments = self.executor.read(&program, id).await?;
         let noise = picture_noise(run, encoder.noise_elements(run.latents.shape))?;
         let condition = encoder.condition(&moments, &noise, run.latents.shape);
-        for state in memory.states() {
-            self.executor.drop_state(&state);
-        }
         drop((program, encoder));
-        self.executor.release_unused();
 
         if run.settings.dump {
             let tensor = |values: Vec<f32>| TensorData::F32(values);

@@ -58,7 +58,6 @@ impl VideoPipeline {
             embeds.push(self.encode_prompt(run, &encoder, name, text).await?);
         }
         drop(encoder);
-        self.executor.release_unused();
         let evaluations = evaluations(transformer.as_ref(), run.settings, run.latents.shape, embeds.len());
         let mut contexts = Vec::with_capacity(evaluations.len());
         let mut rest = &embeds[..];

@@ -136,10 +136,7 @@ impl VideoPipeline {
         let prompts = self.encode_prompts(&mut run).await?;
         let condition = self.encode_picture(&mut run).await?;
         let latents = self.denoise(&mut run, scheduler.as_ref(), prompts, condition).await?;
-        let result = self.decode(&mut run, &latents).await;
-        self.executor.drop_state(&latents);
-        self.executor.release_unused();
-        result?;
+        self.decode(&mut run, &latents).await?;
         Ok(Report { stages: run.stages, planned: run.planned })
     }
 
