@@ -41,7 +41,7 @@ pub(crate) struct Written {
 }
 
 /// A video being written. Dropped before [`VideoWriter::finish`], it leaves no trace.
-pub(crate) trait VideoWriter {
+pub(crate) trait VideoWriter: Send {
     /// Adds the next frame.
     fn frame(&mut self, frame: &Frame) -> Result<()>;
     /// Completes the file and gives it its name.

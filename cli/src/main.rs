@@ -15,7 +15,6 @@ mod progress;
 mod recorder;
 mod request;
 mod settings;
-mod sizes;
 mod tensors;
 mod threads;
 mod trace;

@@ -118,6 +118,14 @@ impl Observer for Recorder {
                     self.span("tune");
                 }
             }
+            Event::Compiling { done, total } => {
+                if done < total {
+                    self.progress.update(Stage::Compiling, done as u64, total as u64);
+                } else {
+                    self.progress.clear();
+                    self.span("compile");
+                }
+            }
             Event::Encoded => self.span("encode"),
             Event::Step { done, total } => {
                 self.progress.update(Stage::Denoising, done as u64, total as u64);
@@ -137,6 +145,7 @@ impl Observer for Recorder {
                     trace.launch(timing, self.last_event);
                 }
             }
+            _ => {}
         }
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

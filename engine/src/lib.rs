@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod plan;
 mod residents;
 pub mod run;
+mod send;
 mod stopwatch;
 pub mod target;
 pub mod tensor;

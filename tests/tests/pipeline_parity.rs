@@ -4,7 +4,7 @@
 
 use engine::{
     nn::Precision,
-    pipeline::{DeviceChoice, TensorData},
+    pipeline::{DeviceChoice, JobOptions, TensorData},
 };
 use kinora_tests::{
     Golden,
@@ -67,7 +67,8 @@ fn run_fixture(
     device: DeviceChoice,
     precision: Precision,
 ) -> Result<BTreeMap<String, Recorded>, Failed> {
-    Ok(parity::run_model(model, &golden.settings(), device, precision)?)
+    let options = JobOptions { dump: true, ..JobOptions::default() };
+    Ok(parity::run_model(model, &golden.request(), options, device, precision)?)
 }
 
 fn check(label: &str, fixture: &str, device: DeviceChoice, precision: Precision) -> Result<(), Failed> {

@@ -145,7 +145,7 @@ fn decode(
     if tiles.len() < 4 {
         return Err(format!("{} tiles prove little", tiles.len()).into());
     }
-    let mut blender = Blender::new(tiling, width, whole);
+    let mut blender = Blender::new(tiling, whole);
     for tile in tiles {
         // Planes take the place of frames.
         let ([.., h, w, _], part) = crop(latents, [c * f, height, width, 1], &tile);
@@ -159,7 +159,7 @@ fn decode(
             video.extend(floats(executor, graph, &[RunInput::u32("frame", &frame)], "video")?);
             start += chunk.latent_frames;
         }
-        blender.add([whole[0], h * scale, w * scale, 3], video);
+        blender.add(tile.place, [whole[0], h * scale, w * scale, 3], video);
     }
     let mut got = blender.finish();
     if fixture.starts_with("wan") {
@@ -200,7 +200,7 @@ fn encode(
     let (whole, want) = recorded(&format!("{fixture}.moments"));
     size[0] = chunks.iter().sum();
     let scale = size[2] / whole[2];
-    let mut blender = Blender::new(tiling, size[2], whole);
+    let mut blender = Blender::new(tiling, whole);
     for tile in tiling.tiles(size[1], size[2]) {
         let ([_, h, w, _], part) = crop(&video, size, &tile);
         let memory = ConvMemory::new(Precision::F32);
@@ -212,7 +212,7 @@ fn encode(
             moments.extend(floats(executor, graph, &inputs, "moments")?);
             start += frames;
         }
-        blender.add([whole[0], h / scale, w / scale, whole[3]], moments);
+        blender.add(tile.place, [whole[0], h / scale, w / scale, whole[3]], moments);
     }
     compare(fixture, &blender.finish(), &want)
 }

@@ -4,13 +4,12 @@ use crate::args::{BenchArgs, WeightArg};
 use crate::error::{Failure, Result};
 use crate::output::check_folder;
 use crate::progress::tuning_line;
-use crate::request::{Flags, Shape};
+use crate::request::told;
 use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
-use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, open_executor};
+use engine::pipeline::{EngineError, LoadOptions, Request, open_executor};
 use engine::tuner::TuningEvent;
-use model_loader::config::GenerationConfig;
-use model_loader::{DType, WeightSource};
+use model_loader::DType;
 use std::ops::ControlFlow;
 use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, measure};
 
@@ -80,23 +79,20 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
 }
 
 async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
-    let folder = model::open(Some(path))?;
-    let defaults = GenerationConfig::load(&folder).map_err(model::failure)?;
-    let facts = model::facts_of_configs(&folder)?;
-    let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: None };
-    let (shape, notice) = Shape::new(&flags, &defaults, &facts)?;
-    if let Some(notice) = notice {
-        ui::note(&notice);
-    }
-    let settings = GenerationSettings {
-        num_inference_steps: defaults.num_inference_steps.unwrap_or(facts.published.num_inference_steps),
-        ..GenerationSettings::new("", shape.width as usize, shape.height as usize, shape.frames as usize)
+    let model = model::read_configs(&model::open(Some(path))?, args.weights.into())?;
+    let count = |number: Option<u32>| number.map(|number| number as usize);
+    let request = Request {
+        width: count(args.width),
+        height: count(args.height),
+        num_frames: count(args.frames),
+        ..Request::default()
     };
-    let weights = WeightSource::Random(args.weights.into());
-    let mut bench = ModelBench::open(&folder, weights, options(args)).await.map_err(failed)?;
+    let (settings, notices) = model.resolve(&request).map_err(failed)?;
+    notices.iter().for_each(|notice| ui::note(&told(notice)));
+    let mut bench = ModelBench::open(model, options(args)).await.map_err(failed)?;
     let peaks = Peaks::measure(bench.executor()).await.map_err(failed)?;
-    let size = format!("{}x{}, {} frames", shape.width, shape.height, shape.frames);
-    ui::note(&format!("measuring a step and the decoder for {size}"));
+    let size = format!("{}x{}, {} frames", settings.width, settings.height, settings.num_frames);
+    ui::note(&format!("measuring the stages of {size}"));
     let stages = bench.measure(&settings, args.runs as usize, &mut note_tuning).await.map_err(failed)?;
     let device = bench.device_name().to_owned();
     let stages = stages.iter().map(|times| stage(times, &size)).collect();

@@ -13,7 +13,7 @@ use crate::{cache, interrupt, memory, threads, ui};
 use engine::diffusion::NoiseSource;
 use engine::nn::Precision;
 use engine::picture::Fit;
-use engine::pipeline::{EngineError, LoadOptions, Report, VideoPipeline};
+use engine::pipeline::{EngineError, Job, LoadOptions, Report, Settings as VideoSettings, VideoPipeline};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -34,26 +34,28 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         device: args.device.into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
-        cancel,
+        ..LoadOptions::default()
     };
-    let loaded = pollster::block_on(VideoPipeline::load(&request.folder, options));
-    let mut pipeline = loaded.map_err(|error| failure(&mut recorder, &error))?;
+    let Request { target, model, settings, options: job_options, image_name, .. } = request;
+    let opened = pollster::block_on(VideoPipeline::open(model, options));
+    let mut pipeline = opened.map_err(|error| failure(&mut recorder, &error))?;
     let info = VideoInfo {
-        width: request.shape.width,
-        height: request.shape.height,
-        rate: Rate::from_fps(request.shape.fps),
-        frames: request.shape.frames,
-        metadata: written_settings(&request, args.precision, &pipeline).metadata(),
+        width: small(settings.width),
+        height: small(settings.height),
+        rate: Rate::from_fps(settings.fps),
+        frames: small(settings.num_frames),
+        metadata: written_settings(&settings, image_name, &pipeline).metadata(),
     };
-    recorder.write_to(encode::open(&request.target, info, args.native_size)?);
-    let report = pollster::block_on(pipeline.generate(&request.settings, &mut recorder));
+    recorder.write_to(encode::open(&target, info, args.native_size)?);
+    let job = Job { options: job_options, cancel, ..Job::new(&settings, &mut recorder) };
+    let report = pollster::block_on(pipeline.run(job));
     let report = report.map_err(|error| failure(&mut recorder, &error))?;
 
     let (written, writing, progress) = recorder.finish()?;
     if let Some(notice) = &written.notice {
         progress.note(notice);
     }
-    progress.note(&summary(&report, writing, start.elapsed(), request.settings.seed));
+    progress.note(&summary(&report, writing, start.elapsed(), settings.seed));
     match &written.name {
         Some(name) => ui::print(&format!("{name}\n")),
         None => Ok(()),
@@ -72,7 +74,11 @@ impl From<&EngineError> for Failure {
     fn from(error: &EngineError) -> Self {
         let failure =
             if error.is_users() { Self::user(error.to_string()) } else { Self::system(error.to_string()) };
-        match error.hint() {
+        let hint = match error {
+            EngineError::Load(error) => error.hint(),
+            _ => None,
+        };
+        match hint {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
@@ -88,34 +94,39 @@ impl From<PrecisionArg> for Precision {
     }
 }
 
+/// A checked size or length.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// What goes into the file, so that it can be made again.
-fn written_settings(request: &Request, precision: PrecisionArg, pipeline: &VideoPipeline) -> Settings {
-    let settings = &request.settings;
+fn written_settings(settings: &VideoSettings, image: Option<String>, pipeline: &VideoPipeline) -> Settings {
+    let model = pipeline.model();
     Settings {
         kinora: env!("CARGO_PKG_VERSION"),
         prompt: settings.prompt.clone(),
         negative_prompt: settings.negative_prompt.clone(),
-        model: request.folder.name().to_owned(),
+        model: model.name().to_owned(),
         seed: settings.seed,
         noise: match (&settings.initial_latents, settings.noise) {
             (Some(_), _) => "file",
             (None, NoiseSource::TorchCpu) => "torch",
             (None, NoiseSource::Philox) => "philox",
         },
-        width: request.shape.width,
-        height: request.shape.height,
-        frames: request.shape.frames,
-        fps: request.shape.fps,
+        width: small(settings.width),
+        height: small(settings.height),
+        frames: small(settings.num_frames),
+        fps: settings.fps,
         steps: settings.num_inference_steps,
         guidance: settings.guidance_scale,
         dynamic_guidance: settings.dynamic_guidance,
-        image: request.image_name.clone(),
-        image_fit: request.image_name.as_ref().map(|_| match settings.image_fit {
+        image_fit: image.as_ref().map(|_| match settings.image_fit {
             Fit::Stretch => "stretch",
             Fit::Crop => "crop",
         }),
-        scheduler: settings.scheduler.unwrap_or(pipeline.scheduler_kind()).name().to_owned(),
-        precision: Precision::from(precision).to_string(),
+        image,
+        scheduler: settings.scheduler.unwrap_or(model.scheduler_kind()).name().to_owned(),
+        precision: pipeline.precision().to_string(),
         device: pipeline.device_name().to_owned(),
     }
 }

@@ -53,10 +53,10 @@ pub async fn open_executor(
         }
         return Ok((Executor::Cpu(CpuExecutor::default()), "CPU".to_owned()));
     };
-    let gpu = Gpu::open(index, options).await.map_err(EngineError::Gpu)?;
+    let gpu = Gpu::open(index, options).await.map_err(EngineError::Device)?;
     let name = format!("{} ({})", gpu.summary().name, gpu.summary().backend);
     if precision == Precision::F16 && !gpu.target().shader_f16 {
-        return Err(EngineError::Gpu(DeviceError::Device {
+        return Err(EngineError::Device(DeviceError::Device {
             adapter: name,
             message: "its shaders have no f16; use `--precision f32`".to_owned(),
         }));

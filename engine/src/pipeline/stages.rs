@@ -1,143 +1,152 @@
-//! The stages of a video as graphs with all that a run of them needs, for measuring them one by one.
+//! What a run would do, without doing it: the graphs of its stages, planned or measured by others.
 use super::{
-    EngineError, GenerationSettings,
-    decode_plan::{CHUNK_BUDGET, kinds},
-    denoise::{StepStates, step_graph},
+    EngineError, JobOptions, Settings, VideoPipeline,
+    decode_plan::{ChunkPlans, DecodePlan, Decoding},
+    denoise::{StepStates, is_stochastic, segments, step_graph},
     encode_picture::condition_state,
-    encode_text::{Prompts, evaluations},
-    family::open_model,
+    encode_text::evaluations,
     latents::LatentVideo,
 };
 use crate::{
-    diffusion::GuidanceSettings,
-    graph::{Graph, Origin, State},
-    models::{DecoderOutput, VideoModel},
-    nn::{ConvMemory, Precision},
-    run::RunInput,
+    diffusion::{GuidanceSettings, SchedulerKind},
+    graph::{Graph, State},
+    models::ContextInputs,
+    nn::ConvMemory,
+    plan::{Plan, PlanTarget},
     tensor::{DType, TensorDesc},
 };
-use model_loader::{ModelFolder, WeightSource};
 
-/// A model whose stages are built without a text encoder, a tokenizer and, with random weights, without weights.
-#[derive(Debug)]
-pub struct ModelStages {
-    model: Box<dyn VideoModel>,
-    precision: Precision,
-}
-
-/// One stage of a video.
+/// One stage of a run.
 #[derive(Debug)]
 pub struct Stage {
-    /// What it does.
+    /// What it is for.
     pub name: &'static str,
-    /// How often a video runs it.
+    /// How often it runs.
     pub runs: usize,
-    /// What is computed.
+    /// What it computes.
     pub graph: Graph,
-    /// Values of the graph's inputs.
-    pub inputs: Vec<(&'static str, StageInput)>,
-    /// What states hold before the first run.
-    pub states: Vec<(State, Vec<f32>)>,
+    /// In which order and in which buffers.
+    pub plan: Plan,
 }
 
-/// Values of one input of a stage.
-#[derive(Debug, Clone)]
-pub enum StageInput {
-    /// Floats.
-    F32(Vec<f32>),
-    /// Integers.
-    U32(Vec<u32>),
+/// What stages are built for.
+struct Builder<'a> {
+    pipeline: &'a mut VideoPipeline,
+    settings: &'a Settings,
+    options: JobOptions,
+    video: LatentVideo,
+    target: PlanTarget,
+    stages: Vec<Stage>,
 }
 
-impl StageInput {
-    /// As the input of a run.
-    pub fn named<'a>(&'a self, name: &'a str) -> RunInput<'a> {
-        match self {
-            Self::F32(values) => RunInput::f32(name, values),
-            Self::U32(values) => RunInput::u32(name, values),
+impl VideoPipeline {
+    /// The stages of a run with prompts of full length, in order. Without text encoders theirs are left out.
+    ///
+    /// # Errors
+    /// If the settings do not fit the model, the model is damaged, or a stage does not fit the device.
+    pub fn stages(&mut self, settings: &Settings, options: JobOptions) -> Result<Vec<Stage>, EngineError> {
+        let video = LatentVideo::new(settings, self.model.family.latent_sizes())?;
+        let target = self.plan_target();
+        let mut builder = Builder { pipeline: self, settings, options, video, target, stages: Vec::new() };
+        let prompts = GuidanceSettings::new(settings.guidance_scale)?.passes();
+        builder.texts(prompts)?;
+        builder.picture()?;
+        let latents = builder.steps(prompts)?;
+        builder.decoding(&latents)?;
+        let stages = builder.stages;
+        self.networks.done();
+        Ok(stages)
+    }
+}
+
+impl Builder<'_> {
+    fn add(&mut self, name: &'static str, runs: usize, graph: Graph) -> Result<(), EngineError> {
+        let plan = Plan::new(&graph, &self.target)?;
+        self.stages.push(Stage { name, runs, graph, plan });
+        Ok(())
+    }
+
+    fn texts(&mut self, prompts: usize) -> Result<(), EngineError> {
+        for index in 0..self.pipeline.model.encoders.len() {
+            let encoder = self.pipeline.networks.encoder(&self.pipeline.model, index)?;
+            let rows = self.pipeline.model.encoders[index].length();
+            self.add("encode a prompt", prompts, encoder.graph(rows, false)?)?;
         }
-    }
-}
-
-impl ModelStages {
-    /// Opens a folder, of which only the configs are read if the weights are random.
-    ///
-    /// # Errors
-    /// If a config is damaged or asks for what there is not.
-    pub fn open(
-        folder: &ModelFolder,
-        weights: WeightSource,
-        precision: Precision,
-    ) -> Result<Self, EngineError> {
-        Ok(Self { model: open_model(folder, weights)?, precision })
+        Ok(())
     }
 
-    /// The preparation of the prompts, a denoising step, and a chunk of each kind that the decoder runs, to be run in this
-    /// order.
-    ///
-    /// # Errors
-    /// If the settings do not fit the model.
-    pub fn stages(&self, settings: &GenerationSettings) -> Result<Vec<Stage>, EngineError> {
-        let video = LatentVideo::new(settings, self.model.latent_sizes())?;
-        let shape = [&[1][..], &video.shape].concat();
+    fn picture(&mut self) -> Result<(), EngineError> {
+        if let Some(encoder) = self.pipeline.networks.picture_encoder(&self.pipeline.model)? {
+            let memory = ConvMemory::new(self.pipeline.precision());
+            let graph = encoder.graph(self.settings.height, self.settings.width, &memory)?;
+            self.add("encode the picture", 1, graph)?;
+        }
+        Ok(())
+    }
+
+    /// What each expert makes of the prompts, and its steps; returns the latents.
+    fn steps(&mut self, prompts: usize) -> Result<State, EngineError> {
+        let settings = self.settings;
+        let steps = settings.num_inference_steps;
+        let scheduler = SchedulerKind::build(
+            &self.pipeline.model.scheduler,
+            settings.scheduler,
+            steps,
+            settings.flow_shift,
+        )?;
+        let shape = [&[scheduler.state_rows()][..], &self.video.shape].concat();
         let latents = State::new("latents", TensorDesc::new(&shape, DType::F32));
-        let noise = settings.noise.tensor(settings.seed, &video.shape);
-        let mut stages = self.step(settings, &video, &latents)?;
-        stages.extend(self.decoder(&video, &latents)?);
-        for stage in &mut stages {
-            // A step with random weights leaves random numbers, which may not be finite.
-            stage.states.push((latents.clone(), noise.clone()));
+        let family = self.pipeline.model.family.as_ref();
+        let condition = condition_state(family, &self.video);
+        let experts = segments(&family.experts(), scheduler.timesteps());
+        let is_stochastic = is_stochastic(scheduler.as_ref());
+        let states = StepStates { latents: &latents, condition: condition.as_ref(), is_stochastic };
+        let (rows, precision) = (self.pipeline.model.prompt_rows(), self.pipeline.precision());
+        for (expert, steps) in experts {
+            let transformer = self.pipeline.networks.transformer(&self.pipeline.model, expert)?;
+            let alone = self.options.alone();
+            let evaluations = evaluations(transformer.as_ref(), alone, self.video.shape, prompts);
+            let mut contexts = Vec::with_capacity(evaluations.len());
+            for passes in &evaluations {
+                let inputs = ContextInputs { passes: *passes, ..ContextInputs::new(&rows, precision) };
+                let (graph, context) = transformer.context_graph(&inputs)?;
+                if contexts.is_empty() {
+                    let name = if *passes == 1 { "prepare a prompt" } else { "prepare the prompts" };
+                    self.add(name, evaluations.len(), graph)?;
+                }
+                contexts.push(context);
+            }
+            let graph = step_graph(transformer.as_ref(), &contexts, &states, false, precision)?;
+            self.add("denoise a step", steps.len(), graph)?;
         }
-        Ok(stages)
+        Ok(latents)
     }
 
-    fn step(
-        &self,
-        settings: &GenerationSettings,
-        video: &LatentVideo,
-        latents: &State,
-    ) -> Result<Vec<Stage>, EngineError> {
-        let guidance = GuidanceSettings::new(settings.guidance_scale)?;
-        let transformer = self.model.load_transformer()?;
-        let length = self.model.prompt_style().length;
-        let (mut stages, mut contexts) = (Vec::new(), Vec::new());
-        for passes in evaluations(transformer.as_ref(), settings, video.shape, guidance.passes()) {
-            let (graph, context) = transformer.context_graph(length, passes, self.precision, false)?;
-            let embeds = StageInput::F32(vec![0.1; input_elements(&graph, "embeds")]);
-            let name = if passes == 1 { "prepare a prompt" } else { "prepare the prompts" };
-            stages.push(Stage { name, runs: 1, graph, inputs: vec![("embeds", embeds)], states: Vec::new() });
-            contexts.push(context);
-        }
-        let prompts = Prompts { transformer, contexts };
-        let condition = condition_state(self.model.as_ref(), video);
-        let states = StepStates { latents, condition: condition.as_ref(), is_stochastic: false };
-        let graph = step_graph(&prompts, &states, false, self.precision)?;
-        // Guidance scale, the old latents, and a little of the model's output: a step of Euler's method.
-        let coefficients = StageInput::F32(vec![guidance.scale(), 1.0, -1e-3]);
-        let inputs = vec![("timestep", StageInput::F32(vec![500.0])), ("coefficients", coefficients)];
-        let runs = settings.num_inference_steps;
-        stages.push(Stage { name: "denoise a step", runs, graph, inputs, states: Vec::new() });
-        Ok(stages)
+    fn decoding(&mut self, latents: &State) -> Result<(), EngineError> {
+        let decoder = self.pipeline.networks.decoder(&self.pipeline.model)?;
+        let decoding = Decoding {
+            decoder: decoder.as_ref(),
+            video: &self.video,
+            latents,
+            precision: self.pipeline.precision(),
+            target: &self.target,
+            taps: false,
+        };
+        let [.., height, width] = self.video.shape;
+        let (names, tiles, plans) = match decoding.plan(self.options.memory)? {
+            DecodePlan::Whole(plans) => (["decode the first frames", "decode a chunk"], 1, plans),
+            DecodePlan::Tiles { tiling, largest, .. } => {
+                let names = ["decode a tile's first frames", "decode a tile's chunk"];
+                (names, tiling.tiles(height, width).len(), largest)
+            }
+        };
+        let ChunkPlans { runs, .. } = plans;
+        self.stages.extend(runs.into_iter().map(|run| Stage {
+            name: if run.chunk.first { names[0] } else { names[1] },
+            runs: run.times * tiles,
+            graph: run.graph,
+            plan: run.plan,
+        }));
+        Ok(())
     }
-
-    fn decoder(&self, video: &LatentVideo, latents: &State) -> Result<Vec<Stage>, EngineError> {
-        let decoder = self.model.load_decoder()?;
-        let [_, _, height, width] = video.shape;
-        let memory = ConvMemory::new(self.precision);
-        let chunks = decoder.chunks(video.decoded(), height, width, CHUNK_BUDGET);
-        let kinds = kinds(&chunks).into_iter();
-        let stages = kinds.map(|(chunk, runs)| {
-            let graph = decoder.graph(latents, chunk, &memory, DecoderOutput::Frames, false)?;
-            let name = if chunk.first { "decode the first frames" } else { "decode a chunk" };
-            let inputs = vec![("frame", StageInput::U32(vec![0]))];
-            Ok(Stage { name, runs, graph, inputs, states: Vec::new() })
-        });
-        stages.collect()
-    }
-}
-
-/// Elements of the input `name`.
-fn input_elements(graph: &Graph, name: &str) -> usize {
-    let input = graph.tensors().iter().find(|t| matches!(&t.origin, Origin::Input(n) if n == name));
-    input.map_or(0, |tensor| tensor.desc.elements())
 }

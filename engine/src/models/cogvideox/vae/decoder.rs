@@ -90,7 +90,7 @@ impl CogVideoXVaeDecoder {
         graph.tap("latents_in", z);
         let fill = if chunk.first { Fill::FirstFrame } else { Fill::Zeros };
         let video = self.forward(&mut graph, z, fill, memory)?;
-        output.put_out(&mut graph, video)?;
+        output.add_to(&mut graph, video)?;
         Ok(graph)
     }
 

@@ -104,7 +104,7 @@ impl WanVaeDecoder {
         graph.tap("latents_in", x);
         let x = self.forward(&mut graph, x, chunk.first, memory)?;
         let video = graph.unpatchify_frames(x, patch(&self.config), output == DecoderOutput::Frames)?;
-        output.put_out(&mut graph, video)?;
+        output.add_to(&mut graph, video)?;
         Ok(graph)
     }
 
