@@ -129,4 +129,12 @@ impl Executor {
             Self::Gpu(gpu) => gpu.resident_bytes(),
         }
     }
+
+    /// Bytes of all constants that were ever uploaded, or packed for the CPU.
+    pub fn brought_bytes(&self) -> u64 {
+        match self {
+            Self::Cpu(cpu) => cpu.brought_bytes(),
+            Self::Gpu(gpu) => gpu.brought_bytes(),
+        }
+    }
 }

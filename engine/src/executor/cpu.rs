@@ -168,6 +168,11 @@ impl CpuExecutor {
         self.residents.bytes()
     }
 
+    /// Bytes of all constants that were ever brought here.
+    pub fn brought_bytes(&self) -> u64 {
+        self.residents.brought()
+    }
+
     fn state(&mut self, state: &State) -> &mut Vec<f32> {
         let elements = state.desc().elements();
         self.residents.state_mut(state, || (vec![0.0; elements], 4 * elements as u64))

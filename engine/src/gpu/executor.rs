@@ -282,6 +282,11 @@ impl GpuExecutor {
         self.residents.sweep();
         self.residents.bytes()
     }
+
+    /// Bytes of all constants that were ever brought here.
+    pub fn brought_bytes(&self) -> u64 {
+        self.residents.brought()
+    }
 }
 
 impl GpuProgram {

@@ -25,6 +25,11 @@ pub(super) struct Pipeline {
 }
 
 /// Hears how many of the kernels that are compiled are done, and how many there are; may end the work.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + Send + 'a;
+
+/// Hears of kernels done and kernels in all; a break ends the work.
+#[cfg(target_arch = "wasm32")]
 pub(super) type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// All pipelines of one device.

@@ -126,7 +126,7 @@ impl GpuExecutor {
                 break;
             }
             tell(observer, TuningEvent::Progress { done, total })?;
-            let tried = self.try_forms(graph, &plan.ops[job.node], job, &|| clock.elapsed() < budget).await;
+            let tried = self.try_forms(graph, &plan.ops[job.node], job, || clock.elapsed() < budget).await;
             self.adopt();
             tried?;
         }
@@ -153,7 +153,7 @@ impl GpuExecutor {
         graph: &Graph,
         op: &PlannedOp,
         job: &Job,
-        in_time: &dyn Fn() -> bool,
+        in_time: impl Fn() -> bool,
     ) -> Result<(), DeviceError> {
         let Some(tuner) = &mut self.tuner else { return Ok(()) };
         let node = &graph.nodes()[job.node];
@@ -182,8 +182,8 @@ impl GpuExecutor {
         };
         let known = tuner.table.entries.get(key).cloned().unwrap_or_default();
         let adapter = self.gpu.summary();
-        let mut keep = |entry: &Entry| tuner.keep(key, entry, adapter);
-        let search = Search { forms, in_time, keep: &mut keep };
+        let keep = |entry: &Entry| tuner.keep(key, entry, adapter);
+        let search = Search { forms, in_time, keep };
         search.run(known, &mut trials).await?;
         Ok(())
     }

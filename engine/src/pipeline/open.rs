@@ -69,6 +69,11 @@ impl VideoPipeline {
         &mut self.executor
     }
 
+    /// Bytes of constants and states that are on the device, or packed for the CPU.
+    pub fn resident_bytes(&mut self) -> u64 {
+        self.executor.resident_bytes()
+    }
+
     /// Completes and checks a request; see [`Model::resolve`].
     ///
     /// # Errors
