@@ -3,8 +3,11 @@
 use engine::pipeline::DeviceChoice;
 use std::str::FromStr;
 
+/// What the engine calls the CPU.
+pub(crate) const CPU: &str = "CPU";
+
 /// Where to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceArg {
     /// A real GPU if there is one, else the CPU.
     Auto,
@@ -12,6 +15,8 @@ pub(crate) enum DeviceArg {
     Cpu,
     /// A GPU: the best one, or the one of this number.
     Gpu(Option<usize>),
+    /// The GPU with this in its name.
+    Named(String),
 }
 
 impl FromStr for DeviceArg {
@@ -22,13 +27,15 @@ impl FromStr for DeviceArg {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "gpu" => Ok(Self::Gpu(None)),
-            _ => text
-                .strip_prefix("gpu:")
-                .and_then(|number| number.parse().ok())
-                .map(|number| Self::Gpu(Some(number)))
-                .ok_or_else(|| {
-                    "known are auto, cpu, gpu and gpu:0, gpu:1, ... as `kinora devices` lists them".into()
-                }),
+            _ => match text.strip_prefix("gpu:") {
+                Some(number) => number.parse().ok().map(|number| Self::Gpu(Some(number))),
+                None if text.trim().is_empty() => None,
+                None => Some(Self::Named(text.trim().to_owned())),
+            }
+            .ok_or_else(|| {
+                "known are auto, cpu, gpu and, as `kinora devices` lists them, gpu:0, gpu:1, ... or a part of a name"
+                    .into()
+            }),
         }
     }
 }
@@ -39,6 +46,7 @@ impl From<DeviceArg> for DeviceChoice {
             DeviceArg::Auto => Self::Auto,
             DeviceArg::Cpu => Self::Cpu,
             DeviceArg::Gpu(number) => Self::Gpu(number),
+            DeviceArg::Named(part) => Self::Named(part),
         }
     }
 }
@@ -53,7 +61,8 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(DeviceArg::Cpu));
         assert_eq!("gpu".parse(), Ok(DeviceArg::Gpu(None)));
         assert_eq!("gpu:2".parse(), Ok(DeviceArg::Gpu(Some(2))));
-        for wrong in ["", "GPU", "gpu:", "gpu:-1", "cuda"] {
+        assert_eq!("RTX 40".parse(), Ok(DeviceArg::Named("RTX 40".into())));
+        for wrong in ["", " ", "gpu:", "gpu:-1", "gpu:x"] {
             assert!(wrong.parse::<DeviceArg>().is_err(), "{wrong}");
         }
     }

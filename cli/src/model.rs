@@ -1,6 +1,7 @@
 //! Which model: a folder, or the one inside this program.
 
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use engine::pipeline::Model;
 use model_loader::{DType, LoadError, ModelFolder};
 use std::path::Path;
@@ -25,12 +26,12 @@ pub(crate) fn open(path: Option<&Path>) -> Result<ModelFolder> {
 
 /// The model of a folder, read as far as no device is needed.
 pub(crate) fn read(folder: &ModelFolder) -> Result<Model> {
-    Model::open(folder).map_err(|error| Failure::from(&error))
+    Model::open(folder).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
 /// The same of a folder whose weights need not be there: they are random, of this type.
 pub(crate) fn read_configs(folder: &ModelFolder, weights: DType) -> Result<Model> {
-    Model::of_configs(folder, weights).map_err(|error| Failure::from(&error))
+    Model::of_configs(folder, weights).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
 /// A loading error in this program's terms: the files are the user's.

@@ -53,13 +53,10 @@ impl Recorder {
         let Some(writer) = self.writer.take() else { return Err(Failure::system("no video was begun")) };
         let start = Instant::now();
         // The side files first: when the video is there, so is everything else.
-        if let Some(dump) = self.dump.take() {
-            dump.finish()?;
-        }
-        if let Some(trace) = self.trace.take() {
-            trace.finish()?;
-        }
-        let written = writer.finish()?;
+        let dump = self.dump.take().map(Dump::finish).transpose()?;
+        let trace = self.trace.take().map(Trace::finish).transpose()?;
+        let mut written = writer.finish()?;
+        written.notices.extend([dump, trace].into_iter().flatten().filter_map(|file| file.notice));
         Ok((written, self.writing + start.elapsed(), self.progress))
     }
 

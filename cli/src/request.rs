@@ -1,7 +1,9 @@
 //! What `generate` was asked for, complete and checked.
 
 use crate::args::{FitArg, GenerateArgs, SchedulerArg};
+use crate::distinct;
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::model;
 use crate::output::{Target, check_folder};
 use crate::picture;
@@ -24,8 +26,6 @@ pub(crate) struct Request {
     pub(crate) settings: Settings,
     /// How it is made.
     pub(crate) options: JobOptions,
-    /// The name of the picture to start from.
-    pub(crate) image_name: Option<String>,
     /// What to tell the person about all this.
     pub(crate) notices: Vec<String>,
 }
@@ -41,15 +41,17 @@ impl Request {
         for path in [&args.trace, &args.dump].into_iter().flatten() {
             check_folder(path)?;
         }
+        distinct::check(args, &target)?;
 
         let model = model::read(&model::open(args.model.as_deref())?)?;
         check_picture(args.image.as_deref(), model.takes_picture(), model.name())?;
-        let (settings, notices) = model.resolve(&asked(args, seed)?).map_err(|e| Failure::from(&e))?;
+        let (settings, notices) = model
+            .resolve(&asked(args, seed)?)
+            .map_err(|error| Failure::of_engine(&error, Setup::default()))?;
         let options =
             JobOptions { memory: args.memory, dump: args.dump.is_some(), trace: args.trace.is_some() };
-        let image_name = args.image.as_deref().map(|path| path.display().to_string());
         let notices = notices.iter().map(told).collect();
-        Ok(Self { target, model, settings, options, image_name, notices })
+        Ok(Self { target, model, settings, options, notices })
     }
 }
 
@@ -151,7 +153,7 @@ mod tests {
         let request = request(&["a red balloon", "--seed", "7"]).unwrap();
         assert_eq!(shape(&request), ([128, 80, 33], 16.0));
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (12, 4.0));
-        assert_eq!(request.target, Target::Mp4("a-red-balloon-7.mp4".into()));
+        assert_eq!(request.target, Target::Derived("a-red-balloon-7.mp4".into()));
         assert!(request.notices.is_empty());
     }
 
@@ -207,6 +209,16 @@ mod tests {
             told(&notice),
             "the picture is stretched from 75x50 to 64x48; `--image-fit crop` keeps its shape"
         );
+    }
+
+    #[test]
+    fn a_negative_prompt_without_guidance_is_told_of() {
+        let notices = |flags: &[&str]| request(&[&["x"], flags].concat()).unwrap().notices;
+        let told = &notices(&["--negative", "blurry", "--guidance", "1"])[0];
+        assert!(told.starts_with("the negative prompt is not used: guidance of 1 or less"), "{told}");
+        assert!(notices(&["--negative", "blurry"]).is_empty());
+        assert!(notices(&["--negative", "", "--guidance", "1"]).is_empty());
+        assert!(notices(&["--guidance", "0"]).is_empty());
     }
 
     #[test]

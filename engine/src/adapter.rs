@@ -27,6 +27,8 @@ pub struct AdapterSummary {
     pub backend: String,
     /// Driver and its version.
     pub driver: String,
+    /// Its own memory, or its share of the machine's; `None` where the backend does not tell.
+    pub memory_bytes: Option<u64>,
     /// The limits and features that plans are made for.
     pub target: Target,
     /// Whether compiled pipelines can be kept on disk.

@@ -6,6 +6,7 @@ mod experimental;
 mod launch;
 mod pacing;
 mod pipelines;
+mod ranking;
 mod readback;
 mod timestamps;
 mod trials;

@@ -302,7 +302,7 @@ macro_rules! params {
 /// Panics unless `P` has the members and offsets of the kernel's `Params`.
 #[cfg(test)]
 pub(crate) fn check_params<P: Params>(kernel: &'static Kernel, variant: &Variant) {
-    let interface = kernel.interface(variant).unwrap_or_else(|e| panic!("{e}"));
+    let interface = kernel.prepare(variant).unwrap_or_else(|e| panic!("{e}")).interface;
     let got: Vec<(String, usize)> = P::FIELDS.iter().map(|(n, o)| ((*n).to_owned(), *o)).collect();
     let want: Vec<(String, usize)> =
         interface.params.iter().map(|f| (f.name.clone(), f.offset as usize)).collect();

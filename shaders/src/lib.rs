@@ -1,7 +1,7 @@
 //! The WGSL kernels, and what turns one into text that wgpu accepts. Knows naga, not wgpu.
 //!
 //! Each file of `wgsl/` is one [`Kernel`] constant here ([`ALL`] lists them). A [`Variant`] says how it is
-//! specialised; [`Kernel::compose`] makes the text and [`Kernel::interface`] what that text asks of its caller.
+//! specialised; [`Kernel::prepare`] makes the text, parses it, and reads what it asks of its caller.
 
 mod compose;
 mod lint;
@@ -10,7 +10,7 @@ mod variant;
 
 pub use compose::ComposeError;
 pub use lint::{Budget, lint};
-pub use reflect::{Access, Binding, Field, Interface};
+pub use reflect::{Access, Binding, Field, Interface, Prepared};
 pub use variant::{Elem, Variant};
 
 /// One kernel: one file of `wgsl/`, with the entry point `main`.

@@ -19,8 +19,9 @@ pub struct Budget {
 /// [`ComposeError::Invalid`] naming the rule that the variant breaks.
 pub fn lint(kernel: &'static Kernel, variant: &Variant) -> Result<Budget, ComposeError> {
     let broken = |report: String| ComposeError::Invalid { kernel: kernel.name, report };
-    let interface = kernel.interface(variant)?;
-    for (position, binding) in interface.bindings.iter().enumerate() {
+    let prepared = kernel.prepare(variant)?;
+    let info = prepared.validate()?;
+    for (position, binding) in prepared.interface.bindings.iter().enumerate() {
         if binding.index as usize != position {
             return Err(broken(format!("binding {} is missing", position)));
         }
@@ -28,11 +29,10 @@ pub fn lint(kernel: &'static Kernel, variant: &Variant) -> Result<Budget, Compos
             return Err(broken("binding 0, and no other, is the uniform `params`".to_owned()));
         }
     }
-    let (module, info) = kernel.module(variant)?;
     let constants =
         variant.overrides.iter().map(|(name, value)| ((*name).to_owned(), f64::from(*value))).collect();
     let (module, _) =
-        process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
+        process_overrides(&prepared.module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
             .map_err(|e| broken(e.to_string()))?;
     let [entry] = module.entry_points.as_slice() else {
         return Err(broken("a kernel has one entry point, `main`".to_owned()));
@@ -48,7 +48,7 @@ pub fn lint(kernel: &'static Kernel, variant: &Variant) -> Result<Budget, Compos
     let budget = Budget {
         invocations: entry.workgroup_size.iter().product(),
         workgroup_bytes,
-        storage_buffers: interface.bindings.len() - 1,
+        storage_buffers: prepared.interface.bindings.len() - 1,
     };
     if budget.invocations > 256 || budget.workgroup_bytes > 16384 || budget.storage_buffers > 8 {
         return Err(broken(format!("{budget:?} exceeds the WebGPU default limits ({})", variant.label())));

@@ -44,56 +44,119 @@ pub struct Interface {
     pub bindings: Vec<Binding>,
     /// The members of `Params`.
     pub params: Vec<Field>,
-    /// The size of `Params` in bytes.
-    pub params_size: u32,
+}
+
+/// A kernel specialised by a variant: composed and parsed once, overrides still open.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The WGSL.
+    pub text: String,
+    /// What naga makes of it. [`Prepared::validate`] says whether it is valid.
+    pub module: Module,
+    /// What it asks of its caller.
+    pub interface: Interface,
+    kernel: &'static str,
 }
 
 impl Kernel {
-    /// Parses and validates the composed text and reads its bindings and parameters.
-    pub fn interface(&self, variant: &Variant) -> Result<Interface, ComposeError> {
-        let (module, _) = self.module(variant)?;
-        let mut out = Interface::default();
-        for (_, var) in module.global_variables.iter() {
-            let Some(binding) = &var.binding else { continue };
-            let access = match var.space {
-                AddressSpace::Uniform => Access::Uniform,
-                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
-                    Access::ReadWrite
-                }
-                _ => Access::Read,
-            };
-            if access == Access::Uniform
-                && let TypeInner::Struct { members, span } = &module.types[var.ty].inner
-            {
-                out.params_size = *span;
-                out.params = members
-                    .iter()
-                    .map(|m| Field { name: m.name.clone().unwrap_or_default(), offset: m.offset })
-                    .collect();
-            }
-            out.bindings.push(Binding {
-                index: binding.binding,
-                name: var.name.clone().unwrap_or_default(),
-                access,
-            });
-        }
-        out.bindings.sort_by_key(|b| b.index);
-        Ok(out)
-    }
-
-    /// The validated naga module of this kernel, overrides still open.
-    pub fn module(&self, variant: &Variant) -> Result<(Module, ModuleInfo), ComposeError> {
+    /// Composes the text, parses it and reads its bindings and parameters.
+    ///
+    /// # Errors
+    /// If it does not compose or parse, or `variant` sets an override that it lacks.
+    pub fn prepare(&self, variant: &Variant) -> Result<Prepared, ComposeError> {
         let text = self.compose(variant)?;
-        let bad = |report| ComposeError::Invalid { kernel: self.name, report };
-        let module = wgsl::parse_str(&text).map_err(|e| bad(e.emit_to_string_with_path(&text, self.name)))?;
-        let info = Validator::new(ValidationFlags::all(), Capabilities::all())
-            .validate(&module)
-            .map_err(|e| bad(e.emit_to_string_with_path(&text, self.name)))?;
+        let module = wgsl::parse_str(&text).map_err(|e| ComposeError::Invalid {
+            kernel: self.name,
+            report: e.emit_to_string_with_path(&text, self.name),
+        })?;
         for name in variant.overrides.keys() {
             if !module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(*name)) {
                 return Err(ComposeError::UnknownOverride { kernel: self.name, name });
             }
         }
-        Ok((module, info))
+        let interface = interface(&module);
+        Ok(Prepared { text, module, interface, kernel: self.name })
+    }
+}
+
+impl Prepared {
+    /// Validates the module for a device that can do everything.
+    ///
+    /// # Errors
+    /// [`ComposeError::Invalid`] with the line that is wrong.
+    pub fn validate(&self) -> Result<ModuleInfo, ComposeError> {
+        let validated = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&self.module);
+        validated.map_err(|e| ComposeError::Invalid {
+            kernel: self.kernel,
+            report: e.emit_to_string_with_path(&self.text, self.kernel),
+        })
+    }
+}
+
+fn interface(module: &Module) -> Interface {
+    let mut out = Interface::default();
+    for (_, var) in module.global_variables.iter() {
+        let Some(binding) = &var.binding else { continue };
+        let access = match var.space {
+            AddressSpace::Uniform => Access::Uniform,
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Access::ReadWrite,
+            _ => Access::Read,
+        };
+        if access == Access::Uniform
+            && let TypeInner::Struct { members, .. } = &module.types[var.ty].inner
+        {
+            let field =
+                |m: &naga::StructMember| Field { name: m.name.clone().unwrap_or_default(), offset: m.offset };
+            out.params = members.iter().map(field).collect();
+        }
+        out.bindings.push(Binding {
+            index: binding.binding,
+            name: var.name.clone().unwrap_or_default(),
+            access,
+        });
+    }
+    out.bindings.sort_by_key(|b| b.index);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Elem;
+
+    const BODY: &str = "struct Params { rows: u32, columns: u32 }
+@group(0) @binding(1) var<storage, read> x: array<X>;
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> out: array<X>;
+override SIZE: u32 = 1u;
+@compute @workgroup_size(SIZE) fn main() { out[0] = x[params.columns]; }
+";
+
+    #[test]
+    fn bindings_come_in_order_with_their_access_and_the_parameters() {
+        let kernel = Kernel { name: "k", body: BODY };
+        let variant = Variant::new().alias("X", Elem::F32).overriding("SIZE", 8);
+        let prepared = kernel.prepare(&variant).unwrap();
+        prepared.validate().unwrap();
+        let bindings: Vec<_> =
+            prepared.interface.bindings.iter().map(|b| (b.name.as_str(), b.access)).collect();
+        assert_eq!(bindings, [("params", Access::Uniform), ("x", Access::Read), ("out", Access::ReadWrite)]);
+        let params: Vec<_> = prepared.interface.params.iter().map(|f| (f.name.as_str(), f.offset)).collect();
+        assert_eq!(params, [("rows", 0), ("columns", 4)]);
+        let unknown = kernel.prepare(&variant.overriding("TILE", 8)).unwrap_err();
+        assert_eq!(unknown.to_string(), "k.wgsl has no `override TILE`");
+    }
+
+    #[test]
+    fn what_does_not_parse_or_validate_is_shown_with_its_line() {
+        let broken = |from: &str, to: &str| {
+            let body: &'static str = BODY.replace(from, to).leak();
+            Kernel { name: "k", body }.prepare(&Variant::new().alias("X", Elem::F32))
+        };
+        let report = broken("out[0] =", "out[0] = *").unwrap_err().to_string();
+        assert!(report.contains("out[0] = *"), "{report}");
+        let report =
+            broken("storage, read_write", "storage, read").unwrap().validate().unwrap_err().to_string();
+        assert!(report.contains("out[0] ="), "{report}");
     }
 }

@@ -81,11 +81,25 @@ impl Variant {
         self.aliases.values().any(|e| *e == Elem::F16)
     }
 
-    /// A short, stable label: `X=f16 BM=64 GEMM=gemm_shared`.
+    /// A short, stable label, another one for each variant: `X=f16 BM=64 GEMM=gemm_shared`.
     pub fn label(&self) -> String {
         let aliases = self.aliases.iter().map(|(n, e)| format!("{n}={}", e.wgsl()));
         let numbers = self.consts.iter().chain(&self.overrides).map(|(n, v)| format!("{n}={v}"));
         let imports = self.imports.iter().map(|(n, f)| format!("{n}={f}"));
-        aliases.chain(numbers).chain(imports).collect::<Vec<_>>().join(" ")
+        let enables = self.enables.iter().map(|name| format!("enable={name}"));
+        aliases.chain(numbers).chain(imports).chain(enables).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_differs_is_in_the_label() {
+        let variant = Variant::new().alias("X", Elem::F16).constant("BM", 64).import("GEMM", "gemm_shared");
+        assert_eq!(variant.label(), "X=f16 BM=64 GEMM=gemm_shared");
+        assert_eq!(variant.clone().overriding("LANES", 8).label(), "X=f16 BM=64 LANES=8 GEMM=gemm_shared");
+        assert_eq!(variant.enabling("subgroups").label(), "X=f16 BM=64 GEMM=gemm_shared enable=subgroups");
     }
 }

@@ -128,11 +128,16 @@ fn every_variant_translates_to_spirv_msl_and_hlsl() {
     assert!(!variants.is_empty());
     for (name, variant) in variants {
         let label = format!("{name} [{}]", variant.label());
-        let (module, info) = kernel(name).module(&variant).unwrap_or_else(|e| panic!("{e}"));
+        let prepared = kernel(name).prepare(&variant).unwrap_or_else(|e| panic!("{e}"));
+        let info = prepared.validate().unwrap_or_else(|e| panic!("{e}"));
         let constants = variant.overrides.iter().map(|(n, v)| ((*n).to_owned(), f64::from(*v))).collect();
-        let (module, _) =
-            process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
-                .unwrap_or_else(|e| panic!("{label}: {e}"));
+        let (module, _) = process_overrides(
+            &prepared.module,
+            &info,
+            Some((naga::ShaderStage::Compute, "main")),
+            &constants,
+        )
+        .unwrap_or_else(|e| panic!("{label}: {e}"));
         let module = module.into_owned();
         let info = Validator::new(ValidationFlags::all(), Capabilities::all())
             .validate(&module)

@@ -29,10 +29,18 @@ use model_loader::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-const FIXTURES: [&str; 7] =
-    ["wan", "wan-f16", "wan-bf16", "wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-1.5"];
+const FIXTURES: [&str; 8] = [
+    "wan",
+    "wan-f16",
+    "wan-bf16",
+    "wan22-vae",
+    "cogvideox",
+    "cogvideox-5b",
+    "cogvideox-even",
+    "cogvideox-1.5",
+];
 /// On adapters: the decoders of the others run in the tests of whole models.
-const DECODED: [&str; 4] = ["wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-1.5"];
+const DECODED: [&str; 5] = ["wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-even", "cogvideox-1.5"];
 const ENCODED: [&str; 6] = ["wan", "wan-bf16", "wan22-vae", "cogvideox", "cogvideox-5b", "cogvideox-1.5"];
 const IN_CHUNKS: [&str; 2] = ["wan", "wan22-vae"];
 

@@ -2,6 +2,7 @@
 
 use crate::args::{BenchArgs, WeightArg};
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::output::check_folder;
 use crate::progress::tuning_line;
 use crate::request::told;
@@ -25,15 +26,16 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             None => of_kernels(args).await,
         }
     })?;
-    if let Some(path) = &args.svg {
-        roofline::write(&report, path)?;
+    let svg = args.svg.as_deref().map(|path| roofline::write(&report, path)).transpose()?;
+    if let Some(notice) = svg.and_then(|svg| svg.notice) {
+        ui::note(&notice);
     }
     ui::print(&if args.json { report.as_json() } else { report.as_text() })
 }
 
 fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
@@ -50,8 +52,12 @@ fn note_tuning(event: TuningEvent<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn failed(error: impl Into<EngineError>) -> Failure {
-    Failure::from(&error.into())
+fn setup(args: &BenchArgs) -> Setup {
+    Setup::asked(&args.device, args.precision)
+}
+
+fn failed<E: Into<EngineError>>(setup: Setup) -> impl Fn(E) -> Failure {
+    move |error| Failure::of_engine(&error.into(), setup)
 }
 
 async fn of_kernels(args: &BenchArgs) -> Result<Report> {
@@ -63,16 +69,19 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
             .hint("without a filter all are measured and named"));
     }
     let LoadOptions { device, precision, gpu, .. } = options(args);
-    let (mut executor, device) = open_executor(device, precision, gpu).await.map_err(failed)?;
-    let peaks = Peaks::measure(&mut executor).await.map_err(failed)?;
+    let opened = open_executor(device, precision, gpu).await;
+    let (mut executor, device) = opened.map_err(failed(setup(args)))?;
+    let setup = setup(args).opened(&device);
+    let peaks = Peaks::measure(&mut executor).await.map_err(failed(setup))?;
     let mut rows = Vec::with_capacity(cases.len());
     for case in cases {
         ui::note(&format!("measuring {}", case.name));
-        let graph = case.graph().map_err(failed)?;
-        let plan = executor.plan(&graph).map_err(failed)?;
-        let plan = executor.tune(&graph, plan, &mut note_tuning).await.map_err(failed)?;
-        let mut program = executor.compile(graph, plan).await.map_err(failed)?;
-        let measured = measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed)?;
+        let graph = case.graph().map_err(failed(setup))?;
+        let plan = executor.plan(&graph).map_err(failed(setup))?;
+        let plan = executor.tune(&graph, plan, &mut note_tuning).await.map_err(failed(setup))?;
+        let mut program = executor.compile(graph, plan).await.map_err(failed(setup))?;
+        let measured =
+            measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed(setup))?;
         rows.push(Row::of_case(case.name, &measured));
     }
     let title = "kernels".to_owned();
@@ -88,13 +97,16 @@ async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
         num_frames: count(args.frames),
         ..Request::default()
     };
-    let (settings, notices) = model.resolve(&request).map_err(failed)?;
+    let (settings, notices) = model.resolve(&request).map_err(failed(setup(args)))?;
     notices.iter().for_each(|notice| ui::note(&told(notice)));
-    let mut bench = ModelBench::open(model, options(args)).await.map_err(failed)?;
-    let peaks = Peaks::measure(bench.executor()).await.map_err(failed)?;
+    let opened = ModelBench::open(model, options(args)).await;
+    let mut bench = opened.map_err(failed(setup(args)))?;
+    let setup = setup(args).opened(bench.device_name());
+    let peaks = Peaks::measure(bench.executor()).await.map_err(failed(setup))?;
     let size = format!("{}x{}, {} frames", settings.width, settings.height, settings.num_frames);
     ui::note(&format!("measuring the stages of {size}"));
-    let stages = bench.measure(&settings, args.runs as usize, &mut note_tuning).await.map_err(failed)?;
+    let stages =
+        bench.measure(&settings, args.runs as usize, &mut note_tuning).await.map_err(failed(setup))?;
     let device = bench.device_name().to_owned();
     let stages = stages.iter().map(|times| stage(times, &size)).collect();
     Ok(Report { device, peaks, stages })

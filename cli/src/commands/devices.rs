@@ -42,7 +42,8 @@ fn as_text(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>
         let _ = writeln!(text, "       {}, {}, {}", kind(adapter.kind), adapter.backend, adapter.driver);
         let _ = writeln!(
             text,
-            "       limits: {} a binding, {} a buffer, {} of workgroup memory, {} invocations a workgroup",
+            "       limits: {}{} a binding, {} a buffer, {} of workgroup memory, {} invocations a workgroup",
+            adapter.memory_bytes.map(|bytes| format!("{} of memory, ", ui::bytes(bytes))).unwrap_or_default(),
             ui::bytes(target.max_binding_bytes),
             ui::bytes(target.max_buffer_bytes),
             ui::bytes(target.max_workgroup_bytes.into()),
@@ -73,6 +74,7 @@ fn as_json(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>
                 "kind": kind(adapter.kind),
                 "backend": adapter.backend,
                 "driver": adapter.driver,
+                "memory_bytes": adapter.memory_bytes,
                 "limits": {
                     "binding_bytes": target.max_binding_bytes,
                     "buffer_bytes": target.max_buffer_bytes,
@@ -163,6 +165,7 @@ mod tests {
             kind,
             backend: "Vulkan".into(),
             driver: "driver 1.2".into(),
+            memory_bytes: None,
             target: Target { software: kind == AdapterKind::Software, ..Target::webgpu_defaults() },
             pipeline_cache: false,
             timestamps: false,
@@ -173,7 +176,11 @@ mod tests {
     fn devices_are_listed_with_what_they_are_called_by() {
         let text = as_text(&[adapter(AdapterKind::Discrete)], 8, None);
         assert!(text.starts_with("gpu:0  A Card\n       discrete GPU, Vulkan, driver 1.2\n"), "{text}");
-        assert!(text.contains("134 MB a binding"), "{text}");
+        assert!(text.contains("limits: 134 MB a binding"), "{text}");
+        let card = AdapterSummary { memory_bytes: Some(24 << 30), ..adapter(AdapterKind::Discrete) };
+        let text_of_card = as_text(std::slice::from_ref(&card), 8, None);
+        assert!(text_of_card.contains("limits: 25.8 GB of memory, 134 MB a binding"), "{text_of_card}");
+        assert!(as_json(&[card], 8, None).contains("\"memory_bytes\": 25769803776"));
         assert!(text.contains("features: none\n"), "{text}");
         assert!(text.ends_with("cpu    8 threads, f32\n"), "{text}");
         assert!(as_text(&[adapter(AdapterKind::Software)], 8, None).contains("register tiles"));

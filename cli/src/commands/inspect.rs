@@ -3,9 +3,10 @@
 use crate::args::InspectArgs;
 use crate::encode::metadata::read_settings;
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::model::{self, DEFAULT_NAME};
 use crate::request::told;
-use crate::{cache, settings, ui};
+use crate::{cache, provenance, ui};
 use engine::gpu::GpuOptions;
 use engine::pipeline::{JobOptions, LoadOptions, Request, Stage, VideoPipeline};
 use engine::plan::PlannedOp;
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let path = &args.target;
     if path.is_file() {
         return match read_settings(path)? {
-            Some(found) => ui::print(&settings::describe(&found)),
+            Some(found) => ui::print(&provenance::describe(&found)),
             None => Err(Failure::user(format!("`{}` holds no settings of kinora's", path.display()))
                 .hint("other programs drop them when they convert a file")),
         };
@@ -51,20 +52,23 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         ..Request::default()
     };
     let model = model::read(folder)?;
-    let (settings, notices) = model.resolve(&request).map_err(|e| Failure::from(&e))?;
+    let (settings, notices) =
+        model.resolve(&request).map_err(|error| Failure::of_engine(&error, Setup::default()))?;
     notices.iter().for_each(|notice| ui::note(&told(notice)));
     // As it would run: with what was measured, without measuring.
     let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
-        device: args.device.into(),
+        device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };
+    let asked = Setup::asked(&args.device, args.precision);
     let opened = pollster::block_on(VideoPipeline::open(model, options));
-    let mut pipeline = opened.map_err(|e| Failure::from(&e))?;
+    let mut pipeline = opened.map_err(|error| Failure::of_engine(&error, asked))?;
+    let setup = asked.opened(pipeline.device_name());
     let job = JobOptions { memory: args.memory, ..JobOptions::default() };
-    let stages = pipeline.stages(&settings, job).map_err(|e| Failure::from(&e))?;
+    let stages = pipeline.stages(&settings, job).map_err(|error| Failure::of_engine(&error, setup))?;
 
     let mut text = String::new();
     // Writing into a string cannot fail.

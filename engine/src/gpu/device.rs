@@ -1,5 +1,5 @@
 //! Adapters, and a device opened on one of them.
-use super::experimental;
+use super::{experimental, ranking};
 use crate::{
     adapter::{AdapterKind, AdapterSummary},
     error::DeviceError,
@@ -37,10 +37,9 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Lists the adapters: discrete, integrated, other, software, each kind in the driver's order.
+    /// Lists the adapters: discrete, integrated, other, software; of each kind the one with the most memory first.
     pub async fn adapters() -> Vec<AdapterSummary> {
-        let adapters = sorted_adapters().await;
-        adapters.iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
+        sorted_adapters().await.into_iter().map(|(summary, _)| summary).collect()
     }
 
     /// Whether it is worth asking the drivers for a GPU that is no software.
@@ -60,22 +59,21 @@ impl Gpu {
     pub async fn open(index: usize, options: GpuOptions) -> Result<Self, DeviceError> {
         let adapters = sorted_adapters().await;
         let found = adapters.len();
-        let adapter = adapters.into_iter().nth(index).ok_or_else(|| {
+        let (summary, adapter) = adapters.into_iter().nth(index).ok_or_else(|| {
             DeviceError::NoAdapter(if found == 0 {
                 String::new()
             } else {
                 format!(" with number {index}; there are {found}, counted from 0")
             })
         })?;
-        Self::open_adapter(index, &adapter, options).await
+        Self::open_adapter(summary, &adapter, options).await
     }
 
     async fn open_adapter(
-        index: usize,
+        mut summary: AdapterSummary,
         adapter: &wgpu::Adapter,
         options: GpuOptions,
     ) -> Result<Self, DeviceError> {
-        let mut summary = summary(index, adapter);
         let mut opened = request(adapter, &summary.target).await;
         if opened.is_err() && !summary.target.cooperative.is_empty() {
             // A driver that only claims to have what is experimental does without it.
@@ -179,14 +177,19 @@ async fn request(
     adapter.request_device(&descriptor).await
 }
 
-async fn sorted_adapters() -> Vec<wgpu::Adapter> {
+/// The adapters, the best first, with their positions.
+async fn sorted_adapters() -> Vec<(AdapterSummary, wgpu::Adapter)> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let backends = wgpu::Backends::VULKAN
         | wgpu::Backends::METAL
         | wgpu::Backends::DX12
         | wgpu::Backends::BROWSER_WEBGPU;
-    let mut adapters = instance.enumerate_adapters(backends).await;
-    adapters.sort_by_key(|adapter| kind(&adapter.get_info()));
+    let found = instance.enumerate_adapters(backends).await;
+    let mut adapters: Vec<_> = found.into_iter().map(|adapter| (summary(&adapter), adapter)).collect();
+    adapters.sort_by_key(|(summary, _)| ranking::rank(summary));
+    for (index, (summary, _)) in adapters.iter_mut().enumerate() {
+        summary.index = index;
+    }
     adapters
 }
 
@@ -207,7 +210,8 @@ fn wanted_features() -> wgpu::Features {
         | wgpu::Features::PIPELINE_CACHE
 }
 
-fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+/// What an adapter says of itself; its position comes later.
+fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
     let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
     let subgroups = features
         .contains(wgpu::Features::SUBGROUP)
@@ -227,10 +231,11 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         tuning: Tuning::default(),
     };
     AdapterSummary {
-        index,
+        index: 0,
         kind: kind(&info),
         backend: format!("{:?}", info.backend),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        memory_bytes: ranking::memory_bytes(adapter),
         name: info.name,
         target,
         pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),

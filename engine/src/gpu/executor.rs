@@ -19,6 +19,7 @@ use crate::{
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
+use std::ops::ControlFlow;
 
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
@@ -78,7 +79,8 @@ impl GpuExecutor {
             return Err(CompileError::OtherPlan);
         }
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
-        self.pipelines.prepare(&self.gpu, keys)?;
+        let mut unobserved = |_, _| ControlFlow::Continue(());
+        let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
             slots.push(buffers::slot(&self.gpu, *bytes).await?);

@@ -39,7 +39,12 @@ impl Pacing {
     }
 
     /// Learns from a submission. Short ones say little: launch costs drown the work.
+    ///
+    /// No time at all says nothing: a browser's clock may be so coarse that it stands still for a whole submission.
     pub(super) fn learn(&mut self, units: u64, elapsed: Duration) {
+        if elapsed.is_zero() {
+            return;
+        }
         let seconds = elapsed.as_secs_f64();
         if seconds < 2e-3 {
             // Faster than could be measured: allow more next time.
@@ -69,6 +74,31 @@ mod tests {
         }
         let seconds = pacing.budget() as f64 / 3e12;
         assert!((0.05..=0.11).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_changes_nothing() {
+        let mut pacing = Pacing::new(false);
+        let cautious = pacing.budget();
+        for _ in 0..100 {
+            pacing.learn(pacing.budget(), Duration::ZERO);
+        }
+        assert_eq!(pacing.budget(), cautious);
+        pacing.learn(pacing.budget(), Duration::from_millis(1));
+        assert!(pacing.budget() > cautious);
+    }
+
+    #[test]
+    fn a_clock_of_whole_tenths_of_a_second_never_allows_more_than_was_measured() {
+        let (speed, mut pacing, mut time) = (1e12, Pacing::new(false), 0.0);
+        for _ in 0..200 {
+            let units = pacing.budget();
+            let before = time;
+            time += units as f64 / speed;
+            let ticks = |time: f64| (time * 10.0).floor() / 10.0;
+            pacing.learn(units, Duration::from_secs_f64((ticks(time) - ticks(before)).max(0.0)));
+            assert!(pacing.budget() as f64 / speed <= 0.11, "{}", pacing.budget());
+        }
     }
 
     #[test]

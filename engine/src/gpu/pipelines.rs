@@ -1,9 +1,10 @@
 //! Compiled kernels: made up front, in parallel, once per variant, and kept on disk where that is possible.
 use super::Gpu;
 use crate::error::DeviceError;
-use shaders::{Access, Kernel, Variant};
+use shaders::{Access, Kernel, Prepared, Variant};
 use std::{
     collections::{HashMap, HashSet},
+    ops::ControlFlow,
     path::PathBuf,
 };
 
@@ -23,6 +24,9 @@ pub(super) struct Pipeline {
     pub(super) accesses: Vec<Access>,
 }
 
+/// Hears how many of the kernels that are compiled are done, and how many there are; may end the work.
+pub(super) type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
+
 /// All pipelines of one device.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
@@ -36,28 +40,34 @@ impl Pipelines {
         self.made.get(key)
     }
 
-    /// Compiles those of `keys` that are not there yet, on all cores.
-    pub(super) fn prepare(
+    /// Compiles those of `keys` that are not there yet, on all cores; [`ControlFlow::Break`] if `observer` ended it.
+    pub(super) async fn prepare(
         &mut self,
         gpu: &Gpu,
         keys: impl IntoIterator<Item = PipelineKey>,
-    ) -> Result<(), DeviceError> {
+        observer: &mut CompileObserver<'_>,
+    ) -> Result<ControlFlow<()>, DeviceError> {
         let missing: HashSet<PipelineKey> = keys.into_iter().filter(|k| !self.made.contains_key(k)).collect();
+        let missing: Vec<PipelineKey> = missing.into_iter().collect();
         if missing.is_empty() {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
+        }
+        if observer(0, missing.len()).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         let disk = self.disk(gpu);
-        for (key, pipeline) in compile_all(gpu, disk, missing)? {
-            self.made.insert(key, pipeline);
-        }
+        let wanted = missing.len();
+        let made = compile_all(gpu, disk, missing, observer).await?;
+        let complete = made.len() == wanted;
+        self.made.extend(made);
         if let (Some(cache), Some(path)) = (&self.disk, cache_file(gpu)) {
             save_cache(cache, &path);
         }
-        Ok(())
+        Ok(if complete { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
 
     /// Compiles on all cores what may fail, and keeps none of it.
-    pub(super) fn try_each(
+    pub(super) async fn try_each(
         &mut self,
         gpu: &Gpu,
         keys: Vec<PipelineKey>,
@@ -69,7 +79,14 @@ impl Pipelines {
             keys.into_par_iter().map(|key| pollster::block_on(compile(gpu, disk, &key))).collect()
         }
         #[cfg(target_arch = "wasm32")]
-        keys.into_iter().map(|key| make(gpu, disk, &key)).collect()
+        {
+            let started: Vec<_> = keys.iter().map(|key| compile(gpu, disk, key)).collect();
+            let mut made = Vec::new();
+            for pipeline in started {
+                made.push(pipeline.await);
+            }
+            made
+        }
     }
 
     fn disk(&mut self, gpu: &Gpu) -> Option<&wgpu::PipelineCache> {
@@ -81,48 +98,106 @@ impl Pipelines {
     }
 }
 
+/// Compiles on all cores and tells `observer` of each, on the caller's thread. Less comes back if it ends the work.
 #[cfg(not(target_arch = "wasm32"))]
-fn compile_all(
+async fn compile_all(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
-    keys: HashSet<PipelineKey>,
+    keys: Vec<PipelineKey>,
+    observer: &mut CompileObserver<'_>,
 ) -> Result<Vec<(PipelineKey, Pipeline)>, DeviceError> {
     use rayon::prelude::*;
-    keys.into_par_iter()
-        .map(|key| pollster::block_on(compile(gpu, disk, &key)).map(|pipeline| (key, pipeline)))
-        .collect()
+    use std::sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+    let (total, ended) = (keys.len(), AtomicBool::new(false));
+    let (sender, receiver) = mpsc::channel();
+    let work = || {
+        let compiled = keys.into_par_iter().map_with(sender, |sender, key| {
+            if ended.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let pipeline = pollster::block_on(compile(gpu, disk, &key))?;
+            // The receiver lives until all senders are gone.
+            let _ = sender.send(());
+            Ok(Some((key, pipeline)))
+        });
+        compiled.filter_map(Result::transpose).collect()
+    };
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        for (index, ()) in receiver.iter().enumerate() {
+            if observer(index + 1, total).is_break() {
+                ended.store(true, Ordering::Relaxed);
+            }
+        }
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
-/// A browser compiles on its own threads; errors surface in the error scope of the first run.
+/// A browser compiles on its own threads: all are begun, then awaited.
 #[cfg(target_arch = "wasm32")]
-fn compile_all(
+async fn compile_all(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
-    keys: HashSet<PipelineKey>,
+    keys: Vec<PipelineKey>,
+    observer: &mut CompileObserver<'_>,
 ) -> Result<Vec<(PipelineKey, Pipeline)>, DeviceError> {
-    keys.into_iter().map(|key| make(gpu, disk, &key).map(|pipeline| (key, pipeline))).collect()
+    let started: Vec<_> = keys.iter().map(|key| compile(gpu, disk, key)).collect();
+    let mut made = Vec::with_capacity(keys.len());
+    for (key, pipeline) in keys.iter().zip(started) {
+        made.push((key.clone(), pipeline.await?));
+        if observer(made.len(), keys.len()).is_break() {
+            break;
+        }
+    }
+    Ok(made)
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-async fn compile(
+/// Begins to compile at once; what is returned waits for errors.
+fn compile<'a>(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
-    key: &PipelineKey,
-) -> Result<Pipeline, DeviceError> {
+    key: &'a PipelineKey,
+) -> impl Future<Output = Result<Pipeline, DeviceError>> + use<'a> {
     let validation = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
     let internal = gpu.device.push_error_scope(wgpu::ErrorFilter::Internal);
     let made = make(gpu, disk, key);
     let (internal, validation) = (internal.pop(), validation.pop());
-    match (internal.await, validation.await) {
-        (None, None) => made,
-        (Some(error), _) | (None, Some(error)) => Err(kernel_error(key, error.to_string())),
+    async move {
+        match (internal.await, validation.await) {
+            (None, None) => made,
+            (Some(error), _) | (None, Some(error)) => Err(kernel_error(key, report(key, &error))),
+        }
     }
 }
 
+/// What is wrong with a kernel. wgpu has not seen its text: where naga alone finds the fault, it shows the line.
+fn report(key: &PipelineKey, error: &wgpu::Error) -> String {
+    match key.kernel.prepare(&key.variant).and_then(|prepared| prepared.validate()) {
+        Err(error) => error.to_string(),
+        Ok(_) => error.to_string(),
+    }
+}
+
+/// A browser takes text; elsewhere wgpu takes what is parsed already.
+#[cfg(target_arch = "wasm32")]
+fn source(prepared: Prepared) -> wgpu::ShaderSource<'static> {
+    wgpu::ShaderSource::Wgsl(prepared.text.into())
+}
+
+/// A browser takes text; elsewhere wgpu takes what is parsed already.
+#[cfg(not(target_arch = "wasm32"))]
+fn source(prepared: Prepared) -> wgpu::ShaderSource<'static> {
+    wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(prepared.module))
+}
+
 fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Result<Pipeline, DeviceError> {
-    let text = key.kernel.compose(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
-    let interface = key.kernel.interface(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
-    let entries: Vec<_> = interface.bindings.iter().map(|b| layout_entry(b.index, b.access)).collect();
+    let prepared = key.kernel.prepare(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
+    let accesses: Vec<Access> = prepared.interface.bindings.iter().map(|b| b.access).collect();
+    let entries: Vec<_> =
+        prepared.interface.bindings.iter().map(|b| layout_entry(b.index, b.access)).collect();
     let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(key.kernel.name),
         entries: &entries,
@@ -132,10 +207,7 @@ fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Res
         bind_group_layouts: &[Some(&layout)],
         immediate_size: 0,
     });
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(key.kernel.name),
-        source: wgpu::ShaderSource::Wgsl(text.into()),
-    };
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(key.kernel.name), source: source(prepared) };
     let module = if gpu.options.runtime_checks {
         gpu.device.create_shader_module(descriptor)
     } else {
@@ -157,7 +229,6 @@ fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Res
         },
         cache: disk,
     });
-    let accesses = interface.bindings.iter().map(|b| b.access).collect();
     Ok(Pipeline { pipeline, layout, accesses })
 }
 

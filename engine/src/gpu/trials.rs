@@ -54,7 +54,7 @@ impl<'a> LaunchTrials<'a> {
         launches: &[Launch],
     ) -> Result<Option<Self>, DeviceError> {
         let Some(first) = launches.first() else { return Ok(None) };
-        let made = pipelines.try_each(gpu, launches.iter().map(launch::key).collect());
+        let made = pipelines.try_each(gpu, launches.iter().map(launch::key).collect()).await;
         let Some(Ok(own)) = made.first() else { return Ok(None) };
         let accesses = own.accesses.clone();
         let mut operands: Vec<Trial> = Vec::new();

@@ -1,16 +1,15 @@
 //! Which device a run uses.
 use super::EngineError;
 use crate::{
-    adapter::AdapterKind,
+    adapter::{AdapterKind, AdapterSummary},
     error::DeviceError,
-    executor::CpuExecutor,
-    executor::Executor,
+    executor::{CpuExecutor, Executor},
     gpu::{Gpu, GpuExecutor, GpuOptions},
     nn::Precision,
 };
 
 /// What the caller wants to run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// A discrete GPU, else an integrated one, else the CPU.
     #[default]
@@ -19,12 +18,14 @@ pub enum DeviceChoice {
     Cpu,
     /// The best adapter, or the one with this number; software Vulkan too.
     Gpu(Option<usize>),
+    /// The adapter with this in its name, in any case; software Vulkan too.
+    Named(String),
 }
 
 /// Opens an executor; the text names the device.
 ///
 /// # Errors
-/// If there is no such adapter, or it cannot do what `precision` needs.
+/// If there is no such adapter or more than one, or it cannot do what `precision` needs.
 pub async fn open_executor(
     choice: DeviceChoice,
     precision: Precision,
@@ -33,6 +34,7 @@ pub async fn open_executor(
     let index = match choice {
         DeviceChoice::Cpu => None,
         DeviceChoice::Gpu(index) => Some(index.unwrap_or(0)),
+        DeviceChoice::Named(part) => Some(named(&part, &Gpu::adapters().await)?),
         DeviceChoice::Auto if !Gpu::may_exist() => None,
         DeviceChoice::Auto => {
             let adapters = Gpu::adapters().await;
@@ -46,7 +48,7 @@ pub async fn open_executor(
     let Some(index) = index else {
         if precision == Precision::F16 {
             return Err(EngineError::Setting {
-                what: "the precision",
+                what: "precision",
                 got: "f16".to_owned(),
                 expected: "must be f32 on the CPU".to_owned(),
             });
@@ -54,12 +56,99 @@ pub async fn open_executor(
         return Ok((Executor::Cpu(CpuExecutor::default()), "CPU".to_owned()));
     };
     let gpu = Gpu::open(index, options).await.map_err(EngineError::Device)?;
-    let name = format!("{} ({})", gpu.summary().name, gpu.summary().backend);
+    let name = full_name(gpu.summary());
     if precision == Precision::F16 && !gpu.target().shader_f16 {
         return Err(EngineError::Device(DeviceError::Device {
             adapter: name,
-            message: "its shaders have no f16; use `--precision f32`".to_owned(),
+            message: "its shaders have no f16".to_owned(),
         }));
     }
     Ok((Executor::Gpu(Box::new(GpuExecutor::new(gpu))), name))
+}
+
+fn full_name(adapter: &AdapterSummary) -> String {
+    format!("{} ({})", adapter.name, adapter.backend)
+}
+
+/// The position of the one adapter with `part` in its name or backend.
+fn named(part: &str, adapters: &[AdapterSummary]) -> Result<usize, EngineError> {
+    let lower = part.to_lowercase();
+    let mut matches: Vec<&AdapterSummary> = Vec::new();
+    for adapter in adapters.iter().filter(|adapter| full_name(adapter).to_lowercase().contains(&lower)) {
+        // One card is listed once for each backend; the best comes first.
+        let known = |other: &&AdapterSummary| other.name == adapter.name && other.backend != adapter.backend;
+        if !matches.iter().any(known) {
+            matches.push(adapter);
+        }
+    }
+    let list = |adapters: &mut dyn Iterator<Item = &AdapterSummary>| {
+        let names = adapters.map(|adapter| format!("`gpu:{}` {}", adapter.index, full_name(adapter)));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let expected = match matches.as_slice() {
+        [only] => return Ok(only.index),
+        [] if adapters.is_empty() => return Err(EngineError::Device(DeviceError::NoAdapter(String::new()))),
+        [] => format!("must be a part of an adapter's name: {}", list(&mut adapters.iter())),
+        several => {
+            format!("must be a part of one adapter's name, not of {}", list(&mut several.iter().copied()))
+        }
+    };
+    Err(EngineError::Setting { what: "the device", got: format!("`{part}`"), expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Target;
+
+    fn adapters(names: &[(&str, &str)]) -> Vec<AdapterSummary> {
+        let adapter = |(index, (name, backend)): (usize, &(&str, &str))| AdapterSummary {
+            index,
+            name: (*name).to_owned(),
+            kind: AdapterKind::Discrete,
+            backend: (*backend).to_owned(),
+            driver: String::new(),
+            memory_bytes: None,
+            target: Target::webgpu_defaults(),
+            pipeline_cache: false,
+            timestamps: false,
+        };
+        names.iter().enumerate().map(adapter).collect()
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_enough_in_any_case() {
+        let adapters =
+            adapters(&[("GeForce RTX 4090", "Vulkan"), ("AMD Radeon", "Vulkan"), ("llvmpipe", "Vulkan")]);
+        assert_eq!(named("rtx", &adapters).unwrap(), 0);
+        assert_eq!(named("Radeon", &adapters).unwrap(), 1);
+        assert_eq!(named("LLVM", &adapters).unwrap(), 2);
+        let error = named("intel", &adapters).unwrap_err();
+        assert!(error.is_users());
+        assert_eq!(
+            error.to_string(),
+            "the device is `intel`, must be a part of an adapter's name: `gpu:0` GeForce RTX 4090 (Vulkan), \
+             `gpu:1` AMD Radeon (Vulkan), `gpu:2` llvmpipe (Vulkan)"
+        );
+        assert_eq!(named("rtx", &[]).unwrap_err().to_string(), "no GPU adapter found");
+    }
+
+    #[test]
+    fn what_names_several_is_refused_with_their_names() {
+        let pair = adapters(&[("RTX 4090", "Vulkan"), ("RTX 3060", "Vulkan"), ("Arc", "Vulkan")]);
+        assert_eq!(
+            named("rtx", &pair).unwrap_err().to_string(),
+            "the device is `rtx`, must be a part of one adapter's name, not of `gpu:0` RTX 4090 (Vulkan), \
+             `gpu:1` RTX 3060 (Vulkan)"
+        );
+        let twins = adapters(&[("RTX 4090", "Vulkan"), ("RTX 4090", "Vulkan")]);
+        assert!(named("4090", &twins).is_err());
+    }
+
+    #[test]
+    fn one_card_under_two_backends_is_one_adapter() {
+        let both = adapters(&[("RTX 4090", "Vulkan"), ("RTX 4090", "Dx12")]);
+        assert_eq!(named("4090", &both).unwrap(), 0);
+        assert_eq!(named("dx12", &both).unwrap(), 1);
+    }
 }

@@ -169,6 +169,7 @@ mod tests {
             kind: AdapterKind::Discrete,
             backend: "Vulkan".to_owned(),
             driver: "driver 1.2".to_owned(),
+            memory_bytes: None,
             target: Target::webgpu_defaults(),
             pipeline_cache: false,
             timestamps: false,

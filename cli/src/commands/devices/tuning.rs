@@ -71,6 +71,7 @@ mod tests {
             kind: AdapterKind::Discrete,
             backend: "Vulkan".into(),
             driver: "driver 1.2".into(),
+            memory_bytes: None,
             target: Target::webgpu_defaults(),
             pipeline_cache: false,
             timestamps: false,

@@ -129,6 +129,13 @@ impl LatentDecoder for CogVideoXVaeDecoder {
         lengths.map(|(index, latent_frames)| DecoderChunk { first: index == 0, latent_frames }).collect()
     }
 
+    /// A first chunk of an even number of latent frames has no frame of its own for the first: it is decoded to as many
+    /// frames as the others, all the same.
+    fn repeated_frames(&self, latent_frames: usize) -> usize {
+        let first = chunk_lengths(latent_frames, LATENT_FRAMES)[0];
+        if first.is_multiple_of(2) { self.config.temporal_compression_ratio - 1 } else { 0 }
+    }
+
     fn graph(
         &self,
         latents: &State,
