@@ -1,10 +1,5 @@
 //! What every executor shares: inputs, cancellation and timings of one run.
-use crate::{
-    error::RunError,
-    graph::{Graph, Origin},
-    plan::PlannedOp,
-    tensor::TensorId,
-};
+use crate::{error::RunError, graph::Graph, plan::PlannedOp, tensor::TensorId};
 use std::{
     sync::{
         Arc,
@@ -43,7 +38,7 @@ impl<'a> RunInput<'a> {
     }
 
     /// The values as 32-bit words.
-    pub(crate) fn words(&self) -> &'a [f32] {
+    fn words(&self) -> &'a [f32] {
         match self.data {
             RunData::F32(data) => data,
             RunData::U32(data) => bytemuck::cast_slice(data),
@@ -51,13 +46,9 @@ impl<'a> RunInput<'a> {
     }
 
     /// The graph's tensor of this name.
-    pub(crate) fn find(&self, graph: &Graph) -> Result<TensorId, RunError> {
-        let position = graph
-            .tensors()
-            .iter()
-            .position(|t| matches!(&t.origin, Origin::Input(name) if name == self.name))
-            .ok_or_else(|| RunError::UnknownInput(self.name.to_owned()))?;
-        let id = TensorId(u32::try_from(position).unwrap_or(u32::MAX));
+    fn find(&self, graph: &Graph) -> Result<TensorId, RunError> {
+        let found = graph.inputs().find(|(name, _)| *name == self.name);
+        let (_, id) = found.ok_or_else(|| RunError::UnknownInput(self.name.to_owned()))?;
         let expected = graph.desc(id).elements();
         if self.words().len() != expected {
             return Err(RunError::InputLength {
@@ -67,6 +58,23 @@ impl<'a> RunInput<'a> {
             });
         }
         Ok(id)
+    }
+}
+
+/// The values of all inputs of a graph.
+///
+/// # Errors
+/// If one is missing, unknown, or of another length.
+pub(crate) fn inputs<'a>(
+    graph: &Graph,
+    given: &[RunInput<'a>],
+) -> Result<Vec<(TensorId, &'a [f32])>, RunError> {
+    let found = given.iter().map(|input| Ok((input.find(graph)?, input.words())));
+    let found = found.collect::<Result<Vec<_>, RunError>>()?;
+    let missing = graph.inputs().find(|(_, id)| !found.iter().any(|(given, _)| given == id));
+    match missing {
+        Some((name, _)) => Err(RunError::MissingInput(name.to_owned())),
+        None => Ok(found),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     op::{Binding, Launch, Operand},
     plan::{Place, Plan, PlanTarget},
     residents::Residents,
-    run::{Cancel, RunInput, Timing},
+    run::{self, Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
@@ -69,13 +69,15 @@ impl GpuExecutor {
         &self.gpu
     }
 
-    /// Plans a graph, compiles its kernels, uploads its constants and allocates its buffers.
+    /// Compiles a graph's kernels, uploads its constants and allocates its buffers.
     ///
     /// # Errors
-    /// If the plan does not fit the device, a kernel does not compile, or memory runs out.
-    pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, CompileError> {
+    /// If the plan is of another graph or another device, a kernel does not compile, or memory runs out.
+    pub async fn compile(&mut self, graph: Graph, plan: Plan) -> Result<GpuProgram, CompileError> {
         self.residents.sweep();
-        let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
+        if !plan.is_for(&graph, &PlanTarget::Gpu(self.gpu.target().clone())) {
+            return Err(CompileError::OtherPlan);
+        }
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
         let mut unobserved = |_, _| ControlFlow::Continue(());
         let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
@@ -168,10 +170,9 @@ impl GpuExecutor {
         cancel: &Cancel,
         mut timings: Option<&mut Vec<Timing>>,
     ) -> Result<(), RunError> {
-        for input in inputs {
-            let id = input.find(&program.graph)?;
+        for (id, words) in run::inputs(&program.graph, inputs)? {
             if let Some(buffer) = program.buffer(id) {
-                buffers::write(&self.gpu, buffer, program.graph.desc(id), input.words());
+                buffers::write(&self.gpu, buffer, program.graph.desc(id), words);
             }
         }
         let timestamps = match timings {

@@ -100,22 +100,26 @@ impl Tuner {
 }
 
 impl GpuExecutor {
-    /// Tries the forms of what is new in a graph, and plans with the fastest from then on.
+    /// Tries the forms of what is new in a graph, and plans with the fastest from then on; the plan that it gives back is the
+    /// graph's with those.
     ///
     /// Does nothing unless [`super::GpuOptions::tuning`] asks for it. Takes some seconds at most for each graph.
     ///
     /// # Errors
     /// If the device is lost, or the observer breaks.
-    pub async fn tune(&mut self, graph: &Graph, observer: &mut TuningObserver<'_>) -> Result<(), RunError> {
-        let Some(tuner) = &mut self.tuner else { return Ok(()) };
+    pub async fn tune(
+        &mut self,
+        graph: &Graph,
+        plan: Plan,
+        observer: &mut TuningObserver<'_>,
+    ) -> Result<Plan, RunError> {
+        let Some(tuner) = &mut self.tuner else { return Ok(plan) };
         if let Some(notice) = tuner.notice.take() {
             tell(observer, TuningEvent::Notice(&notice))?;
         }
         if !tuner.tries {
-            return Ok(());
+            return Ok(plan);
         }
-        // A graph that cannot be planned is refused when it is compiled.
-        let Ok(plan) = Plan::new(graph, &PlanTarget::Gpu(self.gpu.target().clone())) else { return Ok(()) };
         let jobs = tuner.jobs(&plan.ops);
         let (clock, budget, total) = (Stopwatch::start(), tuner.budget, jobs.len());
         for (done, job) in jobs.iter().enumerate() {
@@ -133,7 +137,12 @@ impl GpuExecutor {
         if total > 0 {
             tell(observer, TuningEvent::Progress { done: total, total })?;
         }
-        Ok(())
+        let target = PlanTarget::Gpu(self.gpu.target().clone());
+        if plan.target() == &target {
+            return Ok(plan);
+        }
+        // What is known has grown since the plan was made. The old one runs in any case.
+        Ok(Plan::new(graph, &target).unwrap_or(plan))
     }
 
     /// What has been tried on this device; `None` if it is not tuned.

@@ -114,9 +114,6 @@ impl VideoPipeline {
 
     /// What graphs are planned for.
     pub(super) fn plan_target(&self) -> PlanTarget {
-        match &self.executor {
-            Executor::Cpu(_) => PlanTarget::Cpu,
-            Executor::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
-        }
+        self.executor.target()
     }
 }

@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
         stage: &'static str,
         graph: Graph,
     ) -> Result<Program, EngineError> {
-        let plan = Plan::new(&graph, &self.pipeline.plan_target())?;
+        let plan = self.pipeline.executor.plan(&graph)?;
         self.prepare_planned(stage, graph, plan).await
     }
 
@@ -208,9 +208,9 @@ impl<'a> Session<'a> {
                 TuningEvent::Progress { done, total } => Event::Tuning { done, total },
             })
         };
-        pipeline.executor.tune(&graph, &mut tell).await?;
+        let plan = pipeline.executor.tune(&graph, plan, &mut tell).await?;
         self.planned.include(plan.weight_bytes, plan.working_bytes());
-        Ok(self.pipeline.executor.compile(graph).await?)
+        Ok(self.pipeline.executor.compile(graph, plan).await?)
     }
 
     /// Runs a program once and reports its timings if they are wanted.
