@@ -115,7 +115,7 @@ pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Fo
 
 /// The legal forms, the likely best first.
 fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, PlanError> {
-    if target.software
+    if target.barriers_are_dear()
         && let Some((lanes, largest)) = target.subgroups
         && lanes == largest
         && (4..=16).contains(&lanes)
@@ -142,7 +142,7 @@ fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, PlanError> {
 
 /// The forms on cooperative matrices, of which a head must be whole fragments. Software gets none.
 fn cooperative(head_dim: usize, activations: &[&TensorDesc], target: &Target) -> Vec<Form> {
-    if target.software || head_dim > WIDEST_HEAD {
+    if target.barriers_are_dear() || head_dim > WIDEST_HEAD {
         return Vec::new();
     }
     let mut forms = Vec::new();

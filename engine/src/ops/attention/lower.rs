@@ -131,7 +131,7 @@ impl Fitting {
             carried: limit / carry_row,
             carry_row,
             flops: 4 * op.width() as u64,
-            work: if target.software { WORK_OF_A_SOFTWARE_LAUNCH } else { WORK_OF_A_LAUNCH },
+            work: if target.launches_take_long() { WORK_OF_A_SOFTWARE_LAUNCH } else { WORK_OF_A_LAUNCH },
         }
     }
 
