@@ -1,5 +1,6 @@
 //! The model families: each a folder of small files over shared layers and ops, behind the traits of `family`.
 pub mod cogvideox;
+mod decoding;
 mod family;
 mod rope;
 pub mod t5;

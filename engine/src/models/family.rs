@@ -239,7 +239,7 @@ pub enum DecoderOutput {
 
 impl DecoderOutput {
     /// Makes `video` an output of a chunk's graph, and its pixels too where they are final.
-    pub(super) fn put_out(self, graph: &mut Graph, video: TensorId) -> Result<(), OpError> {
+    pub(super) fn add_outputs(self, graph: &mut Graph, video: TensorId) -> Result<(), OpError> {
         graph.output("video", video);
         if self == Self::Frames {
             let rgb = graph.to_rgb8(video)?;

@@ -97,13 +97,13 @@ impl Form {
 pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Form, Choice), PlanError> {
     let mut forms = forms(op.head_dim, target)?;
     forms.extend(cooperative(op.head_dim, &[&io.inputs[0], &io.inputs[1], &io.inputs[2]], target));
-    let (queries, keys) = op.frame_rows(io.inputs);
+    let (queries, keys) = op.group_rows(io.inputs);
     let dtypes: Vec<&str> = io.inputs[..3].iter().chain([io.output]).map(|desc| elem(desc).wgsl()).collect();
     let key = format!(
         "{NAME} {}x{}, {} heads of {}, {}{}{}",
         size_class(queries),
         size_class(keys),
-        size_class(op.heads * op.frames),
+        size_class(op.heads * op.groups),
         op.head_dim,
         dtypes.join(" "),
         if op.bias { ", biased" } else { "" },
