@@ -3,10 +3,10 @@
 //! `KINORA_BENCH_DEVICE=cpu` or `=0` restricts it to one device; a filter argument to some cases.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 use criterion::{Criterion, criterion_group, criterion_main};
-use engine::workbench::{BenchCase, KernelTime, Peaks, cases};
 use kinora_benches::{Session, devices};
 use kinora_tests::relative_l2;
 use std::time::Duration;
+use workbench::{BenchCase, KernelTime, Peaks, cases};
 
 fn ops(criterion: &mut Criterion) {
     for (name, device) in devices() {

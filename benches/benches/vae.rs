@@ -5,9 +5,9 @@
 //! group before it can normalise any of it, and writes it once. Times are the shortest of nine runs, taken in turns.
 //! `KINORA_BENCH_DEVICE=cpu` or `=0` restricts it to one device.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
-use engine::workbench::{self, BenchCase};
 use kinora_benches::{Session, devices};
 use std::time::Duration;
+use workbench::BenchCase;
 
 const RUNS: usize = 9;
 /// Values of the feature map.

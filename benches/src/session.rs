@@ -3,10 +3,10 @@ use engine::{
     executor::{Executor, Program},
     gpu::{Gpu, GpuExecutor, GpuOptions},
     run::{Cancel, Timing},
-    workbench::{BenchCase, KernelTime, Peaks},
 };
 use kinora_tests::run;
 use std::time::{Duration, Instant};
+use workbench::{BenchCase, KernelTime, Peaks};
 
 /// A case on a device, ready to be run again and again.
 pub struct Session {

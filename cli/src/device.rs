@@ -3,6 +3,9 @@
 use engine::pipeline::DeviceChoice;
 use std::str::FromStr;
 
+/// What the engine calls the CPU.
+pub(crate) const CPU: &str = "CPU";
+
 /// Where to compute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceArg {

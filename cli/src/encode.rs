@@ -5,6 +5,7 @@ mod color;
 mod enlarge;
 pub(crate) mod metadata;
 mod mp4;
+pub(crate) mod numbered;
 mod png;
 mod rate;
 pub(crate) mod staging;
@@ -13,7 +14,8 @@ mod y4m;
 use crate::error::{Failure, Result};
 use crate::output::Target;
 use crate::video::Frame;
-pub(crate) use rate::Rate;
+pub(crate) use rate::{Rate, frames_per_second};
+use staging::{Committed, Existing};
 
 /// What a writer has to know before the first frame.
 #[derive(Clone, Debug)]
@@ -36,12 +38,18 @@ pub(crate) struct VideoInfo {
 pub(crate) struct Written {
     /// The file, or a pattern that names the files; nothing for the standard output.
     pub(crate) name: Option<String>,
-    /// Something worth knowing about it.
-    pub(crate) notice: Option<String>,
+    /// What is worth knowing about it.
+    pub(crate) notices: Vec<String>,
+}
+
+impl From<Committed> for Written {
+    fn from(file: Committed) -> Self {
+        Self { name: Some(file.path.display().to_string()), notices: file.notice.into_iter().collect() }
+    }
 }
 
 /// A video being written. Dropped before [`VideoWriter::finish`], it leaves no trace.
-pub(crate) trait VideoWriter {
+pub(crate) trait VideoWriter: Send {
     /// Adds the next frame.
     fn frame(&mut self, frame: &Frame) -> Result<()>;
     /// Completes the file and gives it its name.
@@ -55,7 +63,8 @@ pub(crate) fn open(target: &Target, info: VideoInfo, native_size: bool) -> Resul
     let frames_left = info.frames;
     let info = VideoInfo { width: info.width * factor, height: info.height * factor, ..info };
     let inner: Box<dyn VideoWriter> = match target {
-        Target::Mp4(path) => Box::new(mp4::Mp4::create(path, &info)?),
+        Target::Mp4(path) => Box::new(mp4::Mp4::create(path, Existing::Replace, &info)?),
+        Target::Derived(path) => Box::new(mp4::Mp4::create(path, Existing::Keep, &info)?),
         Target::PngSequence(path) => Box::new(png::PngSequence::create(path, info)?),
         Target::Apng(path) => Box::new(apng::Apng::create(path, &info)?),
         Target::Y4m(path) => Box::new(y4m::Y4m::create(path, &info)?),

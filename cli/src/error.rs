@@ -1,5 +1,7 @@
 //! What can go wrong, said so that a person can act on it, and the exit code that goes with it.
 
+use crate::hints::Setup;
+use engine::pipeline::EngineError;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -58,6 +60,13 @@ impl Failure {
             message: format!("cannot write to the standard output: {}", reason(error)),
             hint: None,
         }
+    }
+
+    /// An error of the engine's, with what helps against it in a run set up like this.
+    pub(crate) fn of_engine(error: &EngineError, setup: Setup) -> Self {
+        let text = error.to_string();
+        let failure = if error.is_users() { Self::user(text) } else { Self::system(text) };
+        Self { hint: setup.hint(error), ..failure }
     }
 
     /// Adds what to do about it.

@@ -4,18 +4,19 @@ mod args;
 mod cache;
 mod commands;
 mod device;
+mod distinct;
 mod encode;
 mod error;
+mod hints;
 mod interrupt;
 mod memory;
 mod model;
 mod output;
 mod picture;
 mod progress;
+mod provenance;
 mod recorder;
 mod request;
-mod settings;
-mod sizes;
 mod tensors;
 mod threads;
 mod trace;
@@ -23,14 +24,18 @@ mod ui;
 mod video;
 mod workbench;
 
-use args::{Cli, Command};
-use clap::Parser;
+use args::{Command, Refusal};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    interrupt::ignore_size_limit();
+    let cli = match args::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(Refusal::Ours(failure)) => {
+            ui::error(&failure);
+            return failure.exit_code().into();
+        }
+        Err(Refusal::Parser(error)) => {
             // A request for help is no error; a wrong flag is the user's.
             let code = u8::from(error.use_stderr());
             return if error.print().is_ok() { code.into() } else { 2.into() };

@@ -1,8 +1,9 @@
 //! Which model: a folder, or the one inside this program.
 
 use crate::error::{Failure, Result};
-use engine::pipeline::ModelFacts;
-use model_loader::{LoadError, ModelFolder};
+use crate::hints::Setup;
+use engine::pipeline::Model;
+use model_loader::{DType, LoadError, ModelFolder};
 use std::path::Path;
 
 /// What the embedded model is called, on the command line too.
@@ -23,14 +24,14 @@ pub(crate) fn open(path: Option<&Path>) -> Result<ModelFolder> {
     }
 }
 
-/// What the model publishes about itself.
-pub(crate) fn facts(folder: &ModelFolder) -> Result<ModelFacts> {
-    ModelFacts::read(folder).map_err(|error| Failure::from(&error))
+/// The model of a folder, read as far as no device is needed.
+pub(crate) fn read(folder: &ModelFolder) -> Result<Model> {
+    Model::open(folder).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
-/// The same of a folder whose weights need not be there.
-pub(crate) fn facts_of_configs(folder: &ModelFolder) -> Result<ModelFacts> {
-    ModelFacts::of_configs(folder).map_err(|error| Failure::from(&error))
+/// The same of a folder whose weights need not be there: they are random, of this type.
+pub(crate) fn read_configs(folder: &ModelFolder, weights: DType) -> Result<Model> {
+    Model::of_configs(folder, weights).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
 /// A loading error in this program's terms: the files are the user's.

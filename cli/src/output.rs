@@ -1,8 +1,9 @@
 //! Where a video goes: the format that a file name asks for, and the name that a prompt gets.
 
-use crate::encode::staging::folder_of;
+use crate::encode::staging::{check_target, folder_of};
 use crate::error::{Failure, Result};
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// The longest part of a prompt that goes into a file name, in characters.
@@ -13,6 +14,8 @@ const LONGEST_SLUG: usize = 48;
 pub(crate) enum Target {
     /// An H.264 video.
     Mp4(PathBuf),
+    /// The same under a name that nobody asked for: it takes the next one if there is such a file.
+    Derived(PathBuf),
     /// One PNG to each frame; the path without the numbers.
     PngSequence(PathBuf),
     /// One animated PNG.
@@ -41,22 +44,37 @@ impl Target {
                     .hint("known extensions: .mp4, .png (one file per frame), .apng, .y4m; `-` is Y4M to the standard output"));
             }
         };
-        if let Self::Mp4(path) | Self::PngSequence(path) | Self::Apng(path) | Self::Y4m(path) = &target {
+        if let Some(path) = target.path() {
             check_folder(path)?;
         }
         Ok(target)
     }
 
-    /// An MP4 in the working directory, named after prompt and seed; a name that is not taken yet.
+    /// An MP4 in the working directory, named after prompt and seed.
     pub(crate) fn derived(prompt: &str, seed: u64) -> Self {
-        let stem = derived_stem(prompt, seed);
-        let mut path = PathBuf::from(format!("{stem}.mp4"));
-        let mut number = 2;
-        while path.exists() {
-            path = PathBuf::from(format!("{stem}-{number}.mp4"));
-            number += 1;
+        Self::Derived(PathBuf::from(format!("{}.mp4", derived_stem(prompt, seed))))
+    }
+
+    /// Fails if raw video would be poured into a terminal.
+    pub(crate) fn check_stream(&self, stdout: &impl IsTerminal) -> Result<()> {
+        if *self == Self::Stdout && stdout.is_terminal() {
+            return Err(Failure::user("raw video is not written to a terminal").hint(
+                "send it on, as in kinora generate PROMPT -o - | ffplay -, or name a file with `-o FILE.mp4`",
+            ));
         }
-        Self::Mp4(path)
+        Ok(())
+    }
+
+    /// The file or the pattern of files; nothing for the standard output.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Mp4(path)
+            | Self::Derived(path)
+            | Self::PngSequence(path)
+            | Self::Apng(path)
+            | Self::Y4m(path) => Some(path),
+            Self::Stdout => None,
+        }
     }
 }
 
@@ -71,10 +89,7 @@ pub(crate) fn check_folder(path: &Path) -> Result<()> {
         ))
         .hint(format!("create it first: mkdir -p '{}'", folder.display())));
     }
-    if path.is_dir() {
-        return Err(Failure::user(format!("cannot write `{}`: it is a folder", path.display())));
-    }
-    Ok(())
+    check_target(path)
 }
 
 /// The words of the prompt in lower case and the seed, joined by `-`.

@@ -1,6 +1,7 @@
 //! Pictures from files: PNG, JPEG and WebP to 8-bit RGB, the right way up.
 
 mod decode;
+mod jpeg;
 mod orientation;
 #[cfg(test)]
 mod tests;

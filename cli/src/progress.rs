@@ -33,6 +33,8 @@ pub(crate) enum Stage {
     Loading,
     /// Counted in shapes.
     Tuning,
+    /// Counted in kernels.
+    Compiling,
     /// Counted in steps.
     Denoising,
     /// Counted in frames.
@@ -102,6 +104,7 @@ impl Stage {
         let template = match self {
             Self::Loading => "  loading [{bar:32}] {decimal_bytes}/{decimal_total_bytes}",
             Self::Tuning => "   tuning [{bar:32}] shape {pos}/{len}",
+            Self::Compiling => "compiling [{bar:32}] kernel {pos}/{len}",
             Self::Denoising => "denoising [{bar:32}] step {pos}/{len}, {rate}, {eta} left",
             Self::Decoding => " decoding [{bar:32}] frame {pos}/{len}",
         };
@@ -119,6 +122,7 @@ impl Stage {
         let mut line = match self {
             Self::Loading => format!("loading: {} of {}", ui::bytes(done), ui::bytes(total)),
             Self::Tuning => format!("tuning: shape {done} of {total}"),
+            Self::Compiling => format!("compiling kernels: {} of {total} left", total - done),
             Self::Denoising => format!("denoising: step {done} of {total}"),
             Self::Decoding => format!("decoding: frame {done} of {total}"),
         };
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for stage in [Stage::Loading, Stage::Tuning, Stage::Denoising, Stage::Decoding] {
+        for stage in [Stage::Loading, Stage::Tuning, Stage::Compiling, Stage::Denoising, Stage::Decoding] {
             let _ = stage.style();
         }
         assert!(tuning_line(1).starts_with("tuning kernels for 1 new shape;"));

@@ -53,13 +53,10 @@ impl Recorder {
         let Some(writer) = self.writer.take() else { return Err(Failure::system("no video was begun")) };
         let start = Instant::now();
         // The side files first: when the video is there, so is everything else.
-        if let Some(dump) = self.dump.take() {
-            dump.finish()?;
-        }
-        if let Some(trace) = self.trace.take() {
-            trace.finish()?;
-        }
-        let written = writer.finish()?;
+        let dump = self.dump.take().map(Dump::finish).transpose()?;
+        let trace = self.trace.take().map(Trace::finish).transpose()?;
+        let mut written = writer.finish()?;
+        written.notices.extend([dump, trace].into_iter().flatten().filter_map(|file| file.notice));
         Ok((written, self.writing + start.elapsed(), self.progress))
     }
 
@@ -118,6 +115,14 @@ impl Observer for Recorder {
                     self.span("tune");
                 }
             }
+            Event::Compiling { done, total } => {
+                if done < total {
+                    self.progress.update(Stage::Compiling, done as u64, total as u64);
+                } else {
+                    self.progress.clear();
+                    self.span("compile");
+                }
+            }
             Event::Encoded => self.span("encode"),
             Event::Step { done, total } => {
                 self.progress.update(Stage::Denoising, done as u64, total as u64);
@@ -137,6 +142,7 @@ impl Observer for Recorder {
                     trace.launch(timing, self.last_event);
                 }
             }
+            _ => {}
         }
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

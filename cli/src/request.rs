@@ -1,18 +1,16 @@
-//! What `generate` was asked for, complete and checked: the command line over the model's own settings over the
-//! family's published ones.
+//! What `generate` was asked for, complete and checked.
 
 use crate::args::{FitArg, GenerateArgs, SchedulerArg};
+use crate::distinct;
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::model;
 use crate::output::{Target, check_folder};
 use crate::picture;
-use crate::sizes;
 use crate::tensors::{initial_latents, recorded_noise};
 use engine::diffusion::{NoiseSource, SchedulerKind};
 use engine::picture::Fit;
-use engine::pipeline::{GenerationSettings, ModelFacts};
-use model_loader::ModelFolder;
-use model_loader::config::GenerationConfig;
+use engine::pipeline::{JobOptions, Model, Notice, Request as VideoRequest, Settings};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::Path;
@@ -23,65 +21,13 @@ pub(crate) struct Request {
     /// Where it goes.
     pub(crate) target: Target,
     /// The model's files.
-    pub(crate) folder: ModelFolder,
-    /// What the engine is asked for.
-    pub(crate) settings: GenerationSettings,
-    /// The name of the picture to start from.
-    pub(crate) image_name: Option<String>,
-    /// Size, length and rate.
-    pub(crate) shape: Shape,
+    pub(crate) model: Model,
+    /// What decides the video.
+    pub(crate) settings: Settings,
+    /// How it is made.
+    pub(crate) options: JobOptions,
     /// What to tell the person about all this.
     pub(crate) notices: Vec<String>,
-}
-
-/// Size, length and rate of a video.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Shape {
-    /// Columns of a frame.
-    pub(crate) width: u32,
-    /// Rows.
-    pub(crate) height: u32,
-    /// Frames.
-    pub(crate) frames: u32,
-    /// Frames per second.
-    pub(crate) fps: f64,
-}
-
-/// What the command line says about a shape.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Flags {
-    /// `--width`.
-    pub(crate) width: Option<u32>,
-    /// `--height`.
-    pub(crate) height: Option<u32>,
-    /// `--frames`.
-    pub(crate) frames: Option<u32>,
-    /// `--fps`.
-    pub(crate) fps: Option<f64>,
-}
-
-impl Shape {
-    /// The flags over the model's settings over the published ones, and a notice if frames were rounded.
-    pub(crate) fn new(
-        flags: &Flags,
-        model: &GenerationConfig,
-        facts: &ModelFacts,
-    ) -> Result<(Self, Option<String>)> {
-        let published = &facts.published;
-        let width = flags.width.unwrap_or_else(|| whole(model.width, published.width));
-        let height = flags.height.unwrap_or_else(|| whole(model.height, published.height));
-        let (frames, notice) = sizes::frames(
-            flags.frames.unwrap_or_else(|| whole(model.num_frames, published.num_frames)),
-            facts.frame_step,
-        )?;
-        let shape = Self {
-            width: sizes::side("width", width, facts.side_step)?,
-            height: sizes::side("height", height, facts.side_step)?,
-            frames,
-            fps: sizes::fps(flags.fps.or(model.fps).unwrap_or(published.fps))?,
-        };
-        Ok((shape, notice))
-    }
 }
 
 impl Request {
@@ -95,46 +41,50 @@ impl Request {
         for path in [&args.trace, &args.dump].into_iter().flatten() {
             check_folder(path)?;
         }
+        distinct::check(args, &target)?;
 
-        let folder = model::open(args.model.as_deref())?;
-        let model = GenerationConfig::load(&folder).map_err(model::failure)?;
-        let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: args.fps };
-        let facts = model::facts(&folder)?;
-        check_picture(args.image.as_deref(), facts.takes_picture, folder.name())?;
-        let (shape, notice) = Shape::new(&flags, &model, &facts)?;
-        let steps = args
-            .steps
-            .unwrap_or_else(|| whole(model.num_inference_steps, facts.published.num_inference_steps));
-        let guidance = args.guidance.or(model.guidance_scale).unwrap_or(facts.published.guidance_scale);
-        let settings = GenerationSettings {
-            prompt: args.prompt.clone(),
-            negative_prompt: args.negative.clone().or(model.negative_prompt).unwrap_or_default(),
-            width: shape.width as usize,
-            height: shape.height as usize,
-            num_frames: shape.frames as usize,
-            num_inference_steps: sizes::steps(steps)? as usize,
-            guidance_scale: sizes::guidance(guidance)?,
-            dynamic_guidance: args.dynamic_guidance || model.dynamic_guidance.unwrap_or(false),
-            image: args.image.as_deref().map(picture::open).transpose()?,
-            image_fit: args.image_fit.into(),
-            seed,
-            noise: if args.torch_noise { NoiseSource::TorchCpu } else { NoiseSource::Philox },
-            scheduler: args.scheduler.map(SchedulerKind::from),
-            flow_shift: model.flow_shift,
-            memory: args.memory,
-            initial_latents: args.initial_latents.as_deref().map(initial_latents).transpose()?,
-            recorded_noise: args
-                .initial_latents
-                .as_deref()
-                .map(recorded_noise)
-                .transpose()?
-                .unwrap_or_default(),
-            dump: args.dump.is_some(),
-            trace: args.trace.is_some(),
-        };
-        let notices = notice.into_iter().chain(stretched(&settings)).collect();
-        let image_name = args.image.as_deref().map(|path| path.display().to_string());
-        Ok(Self { target, folder, settings, image_name, shape, notices })
+        let model = model::read(&model::open(args.model.as_deref())?)?;
+        check_picture(args.image.as_deref(), model.takes_picture(), model.name())?;
+        let (settings, notices) = model
+            .resolve(&asked(args, seed)?)
+            .map_err(|error| Failure::of_engine(&error, Setup::default()))?;
+        let options =
+            JobOptions { memory: args.memory, dump: args.dump.is_some(), trace: args.trace.is_some() };
+        let notices = notices.iter().map(told).collect();
+        Ok(Self { target, model, settings, options, notices })
+    }
+}
+
+/// The flags as the engine takes them.
+fn asked(args: &GenerateArgs, seed: u64) -> Result<VideoRequest> {
+    let count = |number: u32| number as usize;
+    let latents = args.initial_latents.as_deref();
+    Ok(VideoRequest {
+        prompt: args.prompt.clone(),
+        negative_prompt: args.negative.clone(),
+        width: args.width.map(count),
+        height: args.height.map(count),
+        num_frames: args.frames.map(count),
+        fps: args.fps,
+        num_inference_steps: args.steps.map(count),
+        guidance_scale: args.guidance,
+        dynamic_guidance: args.dynamic_guidance.then_some(true),
+        image: args.image.as_deref().map(picture::open).transpose()?,
+        image_fit: args.image_fit.into(),
+        seed,
+        noise: if args.torch_noise { NoiseSource::TorchCpu } else { NoiseSource::Philox },
+        scheduler: args.scheduler.map(SchedulerKind::from),
+        flow_shift: None,
+        initial_latents: latents.map(initial_latents).transpose()?,
+        recorded_noise: latents.map(recorded_noise).transpose()?.unwrap_or_default(),
+    })
+}
+
+/// A notice with the flag that changes what it tells.
+pub(crate) fn told(notice: &Notice) -> String {
+    match notice {
+        Notice::PictureStretched { .. } => format!("{notice}; `--image-fit crop` keeps its shape"),
+        _ => notice.to_string(),
     }
 }
 
@@ -153,20 +103,6 @@ fn check_picture(image: Option<&Path>, takes_picture: bool, model: &str) -> Resu
         }
         _ => Ok(()),
     }
-}
-
-/// Said of a picture whose shape changes visibly.
-fn stretched(settings: &GenerationSettings) -> Option<String> {
-    let image = settings.image.as_ref().filter(|_| settings.image_fit == Fit::Stretch)?;
-    let change =
-        (f64::from(image.width) * settings.height as f64) / (f64::from(image.height) * settings.width as f64);
-    let is_visible = !(0.97..=1.03).contains(&change);
-    is_visible.then(|| {
-        format!(
-            "the picture is stretched from {}x{} to {}x{}; `--image-fit crop` keeps its shape",
-            image.width, image.height, settings.width, settings.height
-        )
-    })
 }
 
 impl From<FitArg> for Fit {
@@ -189,11 +125,6 @@ impl From<SchedulerArg> for SchedulerKind {
     }
 }
 
-/// A setting of the model's, or the published one. A number too large for 32 bits is too large for any check.
-fn whole(setting: Option<usize>, published: usize) -> u32 {
-    u32::try_from(setting.unwrap_or(published)).unwrap_or(u32::MAX)
-}
-
 /// A number nobody chose, short enough to type again.
 fn fresh_seed() -> u64 {
     // Each `RandomState` has keys of its own, from the system's random numbers.
@@ -212,12 +143,17 @@ mod tests {
         Request::new(&args)
     }
 
+    fn shape(request: &Request) -> ([usize; 3], f64) {
+        let settings = &request.settings;
+        ([settings.width, settings.height, settings.num_frames], settings.fps)
+    }
+
     #[test]
     fn the_embedded_model_brings_its_own_settings() {
         let request = request(&["a red balloon", "--seed", "7"]).unwrap();
-        assert_eq!(request.shape, Shape { width: 128, height: 80, frames: 33, fps: 16.0 });
+        assert_eq!(shape(&request), ([128, 80, 33], 16.0));
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (12, 4.0));
-        assert_eq!(request.target, Target::Mp4("a-red-balloon-7.mp4".into()));
+        assert_eq!(request.target, Target::Derived("a-red-balloon-7.mp4".into()));
         assert!(request.notices.is_empty());
     }
 
@@ -237,16 +173,18 @@ mod tests {
             "1",
         ])
         .unwrap();
-        assert_eq!(request.shape, Shape { width: 32, height: 80, frames: 9, fps: 24.0 });
+        assert_eq!(shape(&request), ([32, 80, 9], 24.0));
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (3, 1.0));
-        assert_eq!(request.notices.len(), 1);
+        let notices = request.notices.join("\n");
+        assert!(notices.contains("making 9 frames instead of 8"), "{notices}");
+        assert!(notices.contains("the model was made for 128x80"), "{notices}");
     }
 
     #[test]
     fn a_folder_without_settings_gets_the_published_ones() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/wan");
         let request = request(&["x", "--model", folder]).unwrap();
-        assert_eq!(request.shape, Shape { width: 832, height: 480, frames: 81, fps: 16.0 });
+        assert_eq!(shape(&request), ([832, 480, 81], 16.0));
         assert_eq!((request.settings.num_inference_steps, request.settings.guidance_scale), (50, 5.0));
     }
 
@@ -265,16 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn stretching_is_told_of_when_it_shows() {
-        let picture = |width, height| engine::video::Frame { width, height, rgb: Vec::new() };
-        let mut settings = GenerationSettings::new("x", 64, 48, 9);
-        for (image, told) in [(picture(640, 480), false), (picture(641, 480), false), (picture(75, 50), true)]
-        {
-            settings.image = Some(image);
-            assert_eq!(stretched(&settings).is_some(), told);
-        }
-        settings.image_fit = Fit::Crop;
-        assert_eq!(stretched(&settings), None);
+    fn a_stretched_picture_is_told_with_its_flag() {
+        let notice = Notice::PictureStretched { from: [75, 50], to: [64, 48] };
+        assert_eq!(
+            told(&notice),
+            "the picture is stretched from 75x50 to 64x48; `--image-fit crop` keeps its shape"
+        );
+    }
+
+    #[test]
+    fn a_negative_prompt_without_guidance_is_told_of() {
+        let notices = |flags: &[&str]| request(&[&["x"], flags].concat()).unwrap().notices;
+        let told = &notices(&["--negative", "blurry", "--guidance", "1"])[0];
+        assert!(told.starts_with("the negative prompt is not used: guidance of 1 or less"), "{told}");
+        assert!(notices(&["--negative", "blurry"]).is_empty());
+        assert!(notices(&["--negative", "", "--guidance", "1"]).is_empty());
+        assert!(notices(&["--guidance", "0"]).is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tensors in and out: `--initial-latents` and `--dump`, both in safetensors files.
 
-use crate::encode::staging::StagedFile;
+use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::{Failure, Result};
 use engine::pipeline::{RecordedNoise, TensorData};
 use model_loader::Checkpoint;
@@ -68,7 +68,7 @@ pub(crate) struct Dump {
 impl Dump {
     /// Opens the file early, so that a wrong path costs no time.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        Ok(Self { staged: StagedFile::create(path)?, tensors: Vec::new() })
+        Ok(Self { staged: StagedFile::create(path, Existing::Replace)?, tensors: Vec::new() })
     }
 
     /// Keeps a tensor; a later one of the same name replaces it.
@@ -78,7 +78,7 @@ impl Dump {
     }
 
     /// Writes the file.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<Committed> {
         let failure = |error: safetensors::SafeTensorError| {
             Failure::system(format!("cannot write `{}`: {error}", self.staged.target().display()))
         };

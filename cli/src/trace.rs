@@ -1,6 +1,6 @@
 //! When each stage began and ended, in the trace format that chrome://tracing and Perfetto show.
 
-use crate::encode::staging::StagedFile;
+use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::Result;
 use engine::run::Timing;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ impl Trace {
     /// Opens the file early, so that a wrong path costs no time. The clock starts now.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         Ok(Self {
-            staged: StagedFile::create(path)?,
+            staged: StagedFile::create(path, Existing::Replace)?,
             start: Instant::now(),
             spans: Vec::new(),
             next_launch: None,
@@ -59,7 +59,7 @@ impl Trace {
     }
 
     /// Writes the file.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<Committed> {
         let name = |lane: u32, name: &str| json!({ "ph": "M", "pid": 1, "tid": lane, "name": "thread_name", "args": { "name": name } });
         let mut events = vec![name(STAGES, "stages"), name(LAUNCHES, "device")];
         events.extend(self.spans);

@@ -73,6 +73,13 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     (&["--frames", "0"], "--frames is 0, must be from 1 to 4097", ""),
     (&["--steps", "0"], "--steps is 0, must be from 1 to 1000", ""),
     (&["--fps", "0"], "--fps is 0, must be from 0.01 to 1000", ""),
+    (&["--fps", "1/0"], "--fps is inf, must be from 0.01 to 1000", ""),
+    (
+        &["-o", "a.mp4", "--dump", "./a.mp4"],
+        "`--output` and `--dump` are the same file, `a.mp4`",
+        "give each",
+    ),
+    (&["-o", "%d-%d.png"], "cannot number files like `%d-%d.png`", "write the place of the number once"),
     (&["--fps", "nan"], "--fps is NaN, must be from 0.01 to 1000", ""),
     (&["--guidance", "inf"], "--guidance is inf, must be a number from -1000 to 1000", ""),
     (&["-o", "a.avi"], "cannot tell the format of `a.avi`", "known extensions: .mp4, .png"),

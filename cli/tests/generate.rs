@@ -22,6 +22,7 @@ fn a_prompt_becomes_a_file_that_knows_its_settings() {
     run.code(0);
     assert_eq!(run.stdout, "a-red-balloon-42.mp4\n");
     assert!(run.stderr.contains("in all") && run.stderr.contains("seed 42"), "{run:?}");
+    assert!(run.stderr.starts_with("computing on CPU\n"), "{run:?}");
     here.holds(&["a-red-balloon-42.mp4"]);
     let bytes = fs::read(here.path("a-red-balloon-42.mp4")).unwrap();
     assert_eq!(&bytes[4..8], b"ftyp");
@@ -32,7 +33,8 @@ fn a_prompt_becomes_a_file_that_knows_its_settings() {
         "prompt           a red balloon\n",
         "seed             42\n",
         "frames           5\n",
-        "kinora generate ",
+        "kinora generate 'a red balloon' --seed 42 ",
+        " --device cpu\n",
     ] {
         assert!(inspected.stdout.contains(line), "{line:?} is not in:\n{}", inspected.stdout);
     }
@@ -122,9 +124,75 @@ fn an_unwritable_folder_is_named() {
     assert!(run.stderr.contains("cannot write `/proc/self/a.mp4`"), "{run:?}");
 }
 
+#[test]
+fn two_runs_at_once_keep_both_files() {
+    let here = Workspace::new();
+    let start =
+        || here.command(&generate("fog", &["--seed", "7", "-q"])).stdout(Stdio::piped()).spawn().unwrap();
+    let runs = [start(), start()];
+    let mut printed = runs.map(|run| {
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    });
+    printed.sort();
+    assert_eq!(printed, ["fog-7-2.mp4\n", "fog-7.mp4\n"]);
+    here.holds(&["fog-7-2.mp4", "fog-7.mp4"]);
+}
+
 #[cfg(unix)]
 #[test]
-fn ctrl_c_leaves_the_old_file_and_no_new_one() {
+fn a_size_limit_leaves_nothing() {
+    let here = Workspace::new();
+    for name in ["big.apng", "big.mp4", "big.png", "big.y4m"] {
+        let limited = format!("ulimit -f 1; exec \"$0\" generate fog {} -o {name}", SMALL.join(" "));
+        let output = std::process::Command::new("bash")
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_kinora")])
+            .current_dir(here.folder())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
+        assert!(stderr.contains("error: cannot write `big") && stderr.contains("`ulimit -f`"), "{stderr}");
+        here.holds(&[]);
+    }
+}
+
+/// The side of a new terminal that a program gets.
+#[cfg(unix)]
+fn terminal() -> (std::os::fd::OwnedFd, std::os::fd::OwnedFd) {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    use std::ptr::null_mut;
+    let (mut ours, mut theirs) = (-1, -1);
+    // SAFETY: the two numbers are written to, and the rest may be null.
+    let opened = unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(opened, 0);
+    // SAFETY: both were opened above and belong to nobody else.
+    unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+#[cfg(unix)]
+#[test]
+fn raw_video_is_not_poured_into_a_terminal() {
+    let here = Workspace::new();
+    let (_ours, theirs) = terminal();
+    let run = here.command(&generate("fog", &["-o", "-"])).stdout(theirs).output().unwrap();
+    let stderr = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: raw video is not written to a terminal"), "{stderr}");
+    assert!(stderr.contains("\n\nhint: send it on, as in kinora generate PROMPT -o - | "), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn being_stopped_leaves_the_old_file_and_no_new_one() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        stop(signal);
+    }
+}
+
+#[cfg(unix)]
+fn stop(signal: &str) {
     let here = Workspace::new();
     fs::write(here.path("v.mp4"), "old").unwrap();
     let line =
@@ -137,7 +205,7 @@ fn ctrl_c_leaves_the_old_file_and_no_new_one() {
     while parts() < 3 && start.elapsed().as_secs() < 60 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));

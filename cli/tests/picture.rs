@@ -42,7 +42,10 @@ fn the_recorded_video_is_made_from_its_picture() {
         assert!(worst <= Some(1), "frame {index}: off by {worst:?}");
     }
     let inspected = here.run(&["inspect", "f-0001.png"]);
-    assert!(inspected.stdout.contains("--dynamic-guidance --image "), "{inspected:?}");
+    assert!(
+        inspected.stdout.contains(" --dynamic-guidance ") && inspected.stdout.contains(" --image "),
+        "{inspected:?}"
+    );
 }
 
 #[test]

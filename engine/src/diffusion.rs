@@ -20,6 +20,7 @@ pub use flow_match_euler::{FlowMatchEuler, FlowMatchEulerSettings};
 pub use guidance::{GuidanceError, GuidanceSettings};
 pub use noise::{NoiseSource, NoiseStream, PhiloxNormal, TorchCpuNormal};
 pub use noise_schedule::{NoiseScheduleSettings, Prediction, Spacing};
+pub(crate) use noise_scheduler::MAX_STEPS;
 pub use noise_scheduler::{NoiseScheduler, StepUpdate};
 pub use scheduler_error::SchedulerError;
 pub use scheduler_kind::SchedulerKind;

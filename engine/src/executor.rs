@@ -1,24 +1,14 @@
 //! One face for both executors.
 use crate::{
     cpu::{CpuExecutor, CpuProgram},
-    gpu::{GpuError, GpuExecutor, GpuProgram},
+    error::{CompileError, RunError},
+    gpu::{GpuExecutor, GpuProgram},
     graph::{Graph, State},
-    plan::{Plan, PlanError},
-    run::{Cancel, RunError, RunInput, Timing},
+    plan::Plan,
+    run::{Cancel, RunInput, Timing},
     tensor::TensorId,
     tuner::TuningObserver,
 };
-
-/// Why a graph cannot be made ready to run.
-#[derive(Debug, thiserror::Error)]
-pub enum CompileError {
-    /// It does not fit the device.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The device refuses.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-}
 
 /// Where graphs run.
 #[derive(Debug)]
@@ -89,7 +79,7 @@ impl Executor {
         match (self, program) {
             (Self::Cpu(cpu), Program::Cpu(program)) => cpu.run(program, inputs, cancel, timings),
             (Self::Gpu(gpu), Program::Gpu(program)) => gpu.run(program, inputs, cancel, timings).await,
-            _ => Err(RunError::Gpu(GpuError::Validation("a program of another executor".to_owned()))),
+            _ => Err(RunError::OtherExecutor),
         }
     }
 
@@ -98,7 +88,7 @@ impl Executor {
         match (self, program) {
             (Self::Cpu(cpu), Program::Cpu(program)) => Ok(cpu.read(program, id)),
             (Self::Gpu(gpu), Program::Gpu(program)) => Ok(gpu.read(program, id).await?),
-            _ => Err(RunError::Gpu(GpuError::Validation("a program of another executor".to_owned()))),
+            _ => Err(RunError::OtherExecutor),
         }
     }
 

@@ -49,7 +49,7 @@ impl State {
 
 /// Where a tensor's data comes from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum Origin {
     /// Given by the caller at every run.
     Input(String),
     /// A constant of the model.
@@ -67,15 +67,15 @@ pub enum Source {
 pub struct Tensor {
     /// Shape and dtype.
     pub desc: TensorDesc,
-    /// Origin.
-    pub source: Source,
+    /// Where its data comes from.
+    pub origin: Origin,
 }
 
 impl Tensor {
     /// The constant that it is, if it is one.
     pub fn weight(&self) -> Option<&Weight> {
-        match &self.source {
-            Source::Weight(weight) => Some(weight),
+        match &self.origin {
+            Origin::Weight(weight) => Some(weight),
             _ => None,
         }
     }
@@ -115,7 +115,7 @@ impl Graph {
 
     /// A tensor that the caller supplies at every run.
     pub fn input(&mut self, name: &str, shape: &[usize], dtype: DType) -> TensorId {
-        self.tensor(TensorDesc::new(shape, dtype), Source::Input(name.to_owned()))
+        self.tensor(TensorDesc::new(shape, dtype), Origin::Input(name.to_owned()))
     }
 
     /// A constant; the same weight is the same tensor.
@@ -123,7 +123,7 @@ impl Graph {
         if let Some(id) = self.shared.get(&(false, weight.id())) {
             return *id;
         }
-        let id = self.tensor(weight.desc().clone(), Source::Weight(weight.clone()));
+        let id = self.tensor(weight.desc().clone(), Origin::Weight(weight.clone()));
         self.shared.insert((false, weight.id()), id);
         id
     }
@@ -133,7 +133,7 @@ impl Graph {
         if let Some(id) = self.shared.get(&(true, state.id())) {
             return *id;
         }
-        let id = self.tensor(state.desc().clone(), Source::State(state.clone()));
+        let id = self.tensor(state.desc().clone(), Origin::State(state.clone()));
         self.shared.insert((true, state.id()), id);
         id
     }
@@ -144,13 +144,13 @@ impl Graph {
         if desc.elements() != self.desc(x).elements() {
             return Err(OpError::shape("reshape", "x", &self.desc(x).shape, shape));
         }
-        Ok(self.tensor(desc, Source::View(x)))
+        Ok(self.tensor(desc, Origin::View(x)))
     }
 
     /// Applies an op.
     pub fn push(&mut self, op: impl Op + 'static, inputs: &[TensorId]) -> Result<TensorId, OpError> {
         let desc = op.output(&self.descs(inputs))?;
-        let output = self.tensor(desc, Source::Node);
+        let output = self.tensor(desc, Origin::Node);
         self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), output });
         Ok(output)
     }
@@ -184,7 +184,7 @@ impl Graph {
         let node = self.nodes.iter_mut().find(|node| node.output == x);
         let node = node.ok_or_else(|| OpError::value("store", "x", x, "the result of a node"))?;
         node.output = target;
-        self.tensors[x.index()].source = Source::View(target);
+        self.tensors[x.index()].origin = Origin::View(target);
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl Graph {
 
     /// The tensor whose storage `x` uses.
     pub fn root(&self, mut x: TensorId) -> TensorId {
-        while let Source::View(of) = self.tensors[x.index()].source {
+        while let Origin::View(of) = self.tensors[x.index()].origin {
             x = of;
         }
         x
@@ -242,9 +242,9 @@ impl Graph {
         ids.iter().map(|id| self.desc(*id).clone()).collect()
     }
 
-    fn tensor(&mut self, desc: TensorDesc, source: Source) -> TensorId {
+    fn tensor(&mut self, desc: TensorDesc, origin: Origin) -> TensorId {
         let id = u32::try_from(self.tensors.len()).expect("fewer than 2^32 tensors");
-        self.tensors.push(Tensor { desc, source });
+        self.tensors.push(Tensor { desc, origin });
         TensorId(id)
     }
 }

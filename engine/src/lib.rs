@@ -3,8 +3,10 @@
 //! A model builds a [`Graph`] (what is computed); a [`plan::Plan`] says in what order and in which buffers;
 //! an executor ([`cpu`] or [`gpu`]) runs it. [`pipeline::VideoPipeline`] strings the models together.
 
+pub mod adapter;
 pub mod cpu;
 pub mod diffusion;
+pub mod error;
 pub mod executor;
 pub mod gpu;
 pub mod graph;
@@ -16,6 +18,7 @@ pub mod picture;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
+mod send;
 mod stopwatch;
 pub mod target;
 pub mod tensor;
@@ -24,7 +27,6 @@ pub mod tuner;
 pub mod tuning;
 pub mod video;
 pub mod weight;
-pub mod workbench;
 
 pub use graph::{Graph, State};
 pub use tensor::{DType, TensorDesc, TensorId};

@@ -1,13 +1,18 @@
-//! The model families: each a folder of small files over shared layers and ops, behind the traits of `family`.
+//! The model families: each a folder of small files over shared layers and ops, behind the traits of `model`,
+//! `encoder`, `transformer` and `decoder`.
 pub mod cogvideox;
-mod decoding;
-mod family;
+mod decoder;
+mod encoder;
+pub mod encoders;
+mod model;
 mod rope;
-pub mod t5;
+mod transformer;
 pub mod wan;
 
-pub use family::{
-    DecoderChunk, DecoderOutput, DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding,
-    PictureEncoder, PromptStyle, PublishedSettings, TapLayout, TextContext, VideoModel,
-};
+pub use decoder::{DecoderChunk, DecoderOutput, LatentDecoder};
+pub use encoder::{EncoderSpec, Padding, PictureEncoder, PromptStyle, TextEncoder, TextEncoderModel};
+pub use model::{Expert, LatentSizes, MadeFor, Mismatch, PublishedSettings, VideoModel};
 pub use rope::RopeTables;
+pub use transformer::{
+    Context, ContextInputs, DenoisingTransformer, StepInputs, TapLayout, Times, embeds_name,
+};

@@ -1,8 +1,7 @@
 //! The contract that one op keeps: its shape rule, its GPU lowering and its CPU evaluation.
 use crate::{
     cpu::CpuIo,
-    graph::Tensor,
-    plan::PlanError,
+    error::LowerError,
     target::Target,
     tensor::{DType, TensorDesc},
     tuning::Choice,
@@ -34,7 +33,7 @@ pub trait Op: Debug + Send + Sync {
     /// Functions that the op computes along with its own, each a launch of its own if nothing were fused.
     ///
     /// A function is of one tensor or two: a product, a norm, a sum, a factor, an activation, a rotation, a change of order.
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         0
     }
 
@@ -46,8 +45,8 @@ pub trait Op: Debug + Send + Sync {
     /// Which kernels, how specialised, over what grids.
     ///
     /// # Errors
-    /// [`PlanError`] if the target cannot hold what the op needs.
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError>;
+    /// [`LowerError`] if the target cannot hold what the op needs.
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError>;
 
     /// Computes the output in f32 on the CPU.
     fn evaluate(&self, io: &mut CpuIo<'_>);
@@ -96,7 +95,7 @@ impl Io<'_> {
 #[derive(Debug, Clone, Default)]
 pub struct Lowered {
     /// In order.
-    pub dispatches: Vec<Dispatch>,
+    pub launches: Vec<Launch>,
     /// Sizes in bytes of buffers that live for this op only.
     pub scratch: Vec<u64>,
     /// What [`Target::tuning`] was asked for, if the op has several forms. Forms of one choice must differ in nothing
@@ -104,15 +103,15 @@ pub struct Lowered {
     pub choice: Option<Choice>,
 }
 
-impl From<Vec<Dispatch>> for Lowered {
-    fn from(dispatches: Vec<Dispatch>) -> Self {
-        Self { dispatches, ..Self::default() }
+impl From<Vec<Launch>> for Lowered {
+    fn from(launches: Vec<Launch>) -> Self {
+        Self { launches, ..Self::default() }
     }
 }
 
 /// One launch of a kernel.
 #[derive(Debug, Clone)]
-pub struct Dispatch {
+pub struct Launch {
     /// The kernel.
     pub kernel: &'static Kernel,
     /// Its specialisation.
@@ -125,7 +124,7 @@ pub struct Dispatch {
     pub grid: [u32; 3],
 }
 
-/// A buffer range that a dispatch sees.
+/// A buffer range that a launch sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding {
     /// Whose buffer.

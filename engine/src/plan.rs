@@ -7,8 +7,9 @@ pub use cost::Cost;
 pub use memory::Place;
 
 use crate::{
-    graph::{Graph, Source, Tensor},
-    op::{Dispatch, Io, Lowered, Operand},
+    error::PlanError,
+    graph::{Graph, Origin},
+    op::{Io, Launch, Lowered, Operand},
     target::Target,
     tensor::{TensorDesc, TensorId},
     tuning::Choice,
@@ -46,7 +47,7 @@ pub struct PlannedOp {
     /// The shape of its output.
     pub shape: Vec<usize>,
     /// Its launches; empty for the CPU.
-    pub dispatches: Vec<Dispatch>,
+    pub launches: Vec<Launch>,
     /// Slots of its scratch buffers.
     pub scratch: Vec<usize>,
     /// The input whose buffer the output has taken over.
@@ -55,53 +56,6 @@ pub struct PlannedOp {
     pub cost: Cost,
     /// Between which forms there was a choice.
     pub choice: Option<Choice>,
-}
-
-/// Why a graph cannot run on a target.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// A binding is larger than the adapter allows, and the op cannot be cut further.
-    #[error("{op}: a {what} of {bytes} bytes exceeds the adapter's largest binding of {limit} bytes")]
-    Binding {
-        /// The op.
-        op: &'static str,
-        /// Which operand.
-        what: String,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// A tensor is larger than the adapter's largest buffer.
-    #[error(
-        "{op}: its output {shape:?} of {bytes} bytes exceeds the adapter's largest buffer of {limit} bytes"
-    )]
-    Buffer {
-        /// The op.
-        op: &'static str,
-        /// The tensor's shape.
-        shape: Vec<usize>,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// More elements than shaders can index.
-    #[error("{op}: its output {shape:?} has more than 2^32 - 1 elements")]
-    TooManyElements {
-        /// The op.
-        op: &'static str,
-        /// The tensor's shape.
-        shape: Vec<usize>,
-    },
-    /// The op needs something that the target lacks.
-    #[error("{op}: {what}")]
-    Unsupported {
-        /// The op.
-        op: &'static str,
-        /// What is missing.
-        what: String,
-    },
 }
 
 impl Plan {
@@ -118,21 +72,20 @@ impl Plan {
             check_elements(node.op.name(), &output)?;
             let aliased = memory.place_output(graph, index);
             let io = Io { inputs: &inputs, output: &output, aliased };
-            let Lowered { dispatches, scratch, choice } = match target {
+            let Lowered { launches, scratch, choice } = match target {
                 PlanTarget::Cpu => Lowered::default(),
                 PlanTarget::Gpu(target) => {
                     check_buffer(node.op.name(), &output, target)?;
                     let lowered = node.op.lower(&io, target)?;
-                    check_bindings(node.op.name(), &lowered.dispatches, target)?;
+                    check_bindings(node.op.name(), &lowered.launches, target)?;
                     lowered
                 }
             };
             let scratch = memory.place_scratch(&scratch);
             memory.release(graph, index, &scratch);
-            let tensors: Vec<&Tensor> = node.inputs.iter().map(|id| graph.tensor_of(*id)).collect();
-            let cost = Cost::new(node.op.as_ref(), &tensors, &io, &dispatches);
+            let cost = Cost::new(node.op.as_ref(), &io, &launches);
             let (name, shape) = (node.op.name(), output.shape);
-            ops.push(PlannedOp { name, shape, dispatches, scratch, aliased, cost, choice });
+            ops.push(PlannedOp { name, shape, launches, scratch, aliased, cost, choice });
         }
         let (slots, places) = memory.finish(graph);
         let (weight_bytes, state_bytes) = constants(graph);
@@ -161,7 +114,7 @@ impl Plan {
 
     /// Launches of one run; on the CPU, ops.
     pub fn launches(&self) -> usize {
-        self.ops.iter().map(PlannedOp::launches).sum()
+        self.ops.iter().map(PlannedOp::launch_count).sum()
     }
 
     /// Launches of one run if no op did more than one function.
@@ -171,7 +124,7 @@ impl Plan {
 
     /// The largest range that any launch binds.
     pub fn largest_binding(&self) -> u64 {
-        let bindings = self.ops.iter().flat_map(|op| &op.dispatches).flat_map(|d| &d.bindings);
+        let bindings = self.ops.iter().flat_map(|op| &op.launches).flat_map(|d| &d.bindings);
         bindings.map(|b| b.size).max().unwrap_or(0)
     }
 
@@ -182,14 +135,14 @@ impl Plan {
 }
 
 impl PlannedOp {
-    /// Its launches; on the CPU, one.
-    pub fn launches(&self) -> usize {
-        self.dispatches.len().max(1)
+    /// How many launches it has; on the CPU, one.
+    pub fn launch_count(&self) -> usize {
+        self.launches.len().max(1)
     }
 
     /// Launches if it did its own function only and every other one came after it: at least one for each.
     pub fn unfused_launches(&self) -> usize {
-        self.launches() + self.cost.fused
+        self.launch_count() + self.cost.fused
     }
 }
 
@@ -208,9 +161,9 @@ fn check_buffer(op: &'static str, output: &TensorDesc, target: &Target) -> Resul
     Ok(())
 }
 
-fn check_bindings(op: &'static str, dispatches: &[Dispatch], target: &Target) -> Result<(), PlanError> {
+fn check_bindings(op: &'static str, launches: &[Launch], target: &Target) -> Result<(), PlanError> {
     let limit = target.max_binding_bytes;
-    for binding in dispatches.iter().flat_map(|d| &d.bindings) {
+    for binding in launches.iter().flat_map(|d| &d.bindings) {
         if binding.size > limit {
             let what = match binding.operand {
                 Operand::Input(i) => format!("binding of input {i}"),
@@ -227,9 +180,9 @@ fn check_bindings(op: &'static str, dispatches: &[Dispatch], target: &Target) ->
 fn constants(graph: &Graph) -> (u64, u64) {
     let (mut weights, mut states) = (0, 0);
     for tensor in graph.tensors() {
-        match &tensor.source {
-            Source::Weight(_) => weights += tensor.desc.bytes(),
-            Source::State(_) => states += tensor.desc.bytes(),
+        match &tensor.origin {
+            Origin::Weight(_) => weights += tensor.desc.bytes(),
+            Origin::State(_) => states += tensor.desc.bytes(),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
-//! What every executor shares: inputs, cancellation, timings and errors of one run.
+//! What every executor shares: inputs, cancellation and timings of one run.
 use crate::{
-    graph::{Graph, Source},
+    error::RunError,
+    graph::{Graph, Origin},
     plan::PlannedOp,
     tensor::TensorId,
 };
@@ -54,7 +55,7 @@ impl<'a> RunInput<'a> {
         let position = graph
             .tensors()
             .iter()
-            .position(|t| matches!(&t.source, Source::Input(name) if name == self.name))
+            .position(|t| matches!(&t.origin, Origin::Input(name) if name == self.name))
             .ok_or_else(|| RunError::UnknownInput(self.name.to_owned()))?;
         let id = TensorId(u32::try_from(position).unwrap_or(u32::MAX));
         let expected = graph.desc(id).elements();
@@ -105,40 +106,15 @@ pub struct Timing {
 impl Timing {
     /// The timing of one launch of an op, or of the whole op.
     pub(crate) fn of(op: &PlannedOp, launch: Option<usize>, duration: Duration) -> Self {
-        let share = op.dispatches.len().max(1) as u64;
-        let dispatch = launch.map(|i| &op.dispatches[i]);
+        let share = op.launches.len().max(1) as u64;
+        let launch = launch.map(|i| &op.launches[i]);
         Self {
             op: op.name,
             shape: op.shape.clone(),
-            variant: dispatch
-                .map_or_else(String::new, |d| format!("{} {}", d.kernel.name, d.variant.label())),
+            variant: launch.map_or_else(String::new, |d| format!("{} {}", d.kernel.name, d.variant.label())),
             flops: if launch.is_some() { op.cost.flops / share } else { op.cost.flops },
             bytes: if launch.is_some() { op.cost.bytes / share } else { op.cost.bytes },
             duration,
         }
     }
-}
-
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The caller asked for it.
-    #[error("cancelled")]
-    Cancelled,
-    /// The graph has no such input.
-    #[error("the graph has no input `{0}`")]
-    UnknownInput(String),
-    /// An input has the wrong number of values.
-    #[error("input `{name}` has {got} values, expected {expected}")]
-    InputLength {
-        /// The input.
-        name: String,
-        /// Values given.
-        got: usize,
-        /// Values needed.
-        expected: usize,
-    },
-    /// The GPU failed.
-    #[error(transparent)]
-    Gpu(#[from] crate::gpu::GpuError),
 }

@@ -10,7 +10,7 @@ pub struct Target {
     pub max_buffer_bytes: u64,
     /// Alignment of storage binding offsets, in bytes.
     pub offset_alignment: u64,
-    /// Most workgroups along one dimension of a dispatch.
+    /// Most workgroups along one dimension of a launch.
     pub max_groups: u32,
     /// Most invocations in a workgroup.
     pub max_invocations: u32,

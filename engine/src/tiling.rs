@@ -1,5 +1,5 @@
 //! Pictures cut into overlapping tiles, and the tiles' results blended into one, as diffusers does it.
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 /// How one axis of a picture is cut and put together again. A model's result may have another length than its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,20 +42,42 @@ impl Tiling {
     /// The tiles of a picture, row by row.
     pub fn tiles(&self, height: usize, width: usize) -> Vec<Tile> {
         let columns: Vec<Range<usize>> = self.columns.tiles(width).collect();
-        let row = |rows: Range<usize>| {
-            columns.clone().into_iter().map(move |columns| Tile { rows: rows.clone(), columns })
+        let row = |(row, rows): (usize, Range<usize>)| {
+            let tile = move |(column, columns)| Tile { place: [row, column], rows: rows.clone(), columns };
+            columns.clone().into_iter().enumerate().map(tile)
         };
-        self.rows.tiles(height).flat_map(row).collect()
+        self.rows.tiles(height).enumerate().flat_map(row).collect()
+    }
+
+    /// The sizes of the tiles of a picture, the largest first. Tiles of one size after those of the other come in an
+    /// order that a [`Blender`] takes.
+    pub fn sizes(&self, height: usize, width: usize) -> Vec<[usize; 2]> {
+        let mut sizes: Vec<[usize; 2]> = Vec::new();
+        for tile in self.tiles(height, width) {
+            if !sizes.contains(&tile.size()) {
+                sizes.push(tile.size());
+            }
+        }
+        sizes
     }
 }
 
 /// Part of a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
+    /// Its row and its column among the tiles.
+    pub place: [usize; 2],
     /// From top to bottom.
     pub rows: Range<usize>,
     /// From left to right.
     pub columns: Range<usize>,
+}
+
+impl Tile {
+    /// Extents along height and width.
+    pub fn size(&self) -> [usize; 2] {
+        [self.rows.len(), self.columns.len()]
+    }
 }
 
 /// Values `[T, H, W, C]`.
@@ -69,50 +91,38 @@ struct Map {
 #[derive(Debug)]
 pub struct Blender {
     tiling: Tiling,
-    /// Tiles in a row.
-    across: usize,
-    /// Tiles so far.
-    count: usize,
-    /// Lower ends of the tiles of the row above and, up to the present one, of this row.
-    above: Vec<Map>,
-    /// The right end of the tile before.
-    left: Option<Map>,
+    /// Lower ends of tiles whose neighbour below is still to come, by their places.
+    lower: HashMap<[usize; 2], Map>,
+    /// Right ends of tiles whose neighbour to the right is still to come.
+    right: HashMap<[usize; 2], Map>,
     whole: Map,
 }
 
 impl Blender {
-    /// For a picture that is `width` wide in the input and becomes `[T, H, W, C]`.
-    pub fn new(tiling: Tiling, width: usize, result: [usize; 4]) -> Self {
+    /// For a picture that becomes `[T, H, W, C]`.
+    pub fn new(tiling: Tiling, result: [usize; 4]) -> Self {
         let whole = Map { shape: result, values: vec![0.0; result.iter().product()] };
-        let across = tiling.columns.tiles(width).count();
-        Self { tiling, across, count: 0, above: Vec::with_capacity(across), left: None, whole }
+        Self { tiling, lower: HashMap::new(), right: HashMap::new(), whole }
     }
 
-    /// Adds the next tile's result, `[T, H, W, C]`.
+    /// Adds the result of the tile at `place`, `[T, H, W, C]`; those above and to the left of it come before it.
     ///
     /// # Panics
     /// If the number of values is not that of the shape.
-    pub fn add(&mut self, shape: [usize; 4], values: Vec<f32>) {
+    pub fn add(&mut self, place: [usize; 2], shape: [usize; 4], values: Vec<f32>) {
         assert_eq!(values.len(), shape.iter().product::<usize>(), "a tile's values");
-        let (row, column) = (self.count / self.across.max(1), self.count % self.across.max(1));
-        let Tiling { rows, columns } = self.tiling;
+        let ([row, column], Tiling { rows, columns }) = (place, self.tiling);
         let mut tile = Map { shape, values };
-        if row > 0 {
-            tile.fade_rows(&self.above[column], rows);
+        if let Some(above) = row.checked_sub(1).and_then(|row| self.lower.remove(&[row, column])) {
+            tile.fade_rows(&above, rows);
         }
-        if let Some(left) = self.left.take().filter(|_| column > 0) {
+        if let Some(left) = column.checked_sub(1).and_then(|column| self.right.remove(&[row, column])) {
             tile.fade_columns(&left, columns);
         }
         let end = |length: usize, axis: TileAxis| length.saturating_sub(axis.blend)..length;
-        let lower = tile.part(end(shape[1], rows), 0..shape[2]);
-        if row == 0 {
-            self.above.push(lower);
-        } else {
-            self.above[column] = lower;
-        }
-        self.left = Some(tile.part(0..shape[1], end(shape[2], columns)));
+        self.lower.insert(place, tile.part(end(shape[1], rows), 0..shape[2]));
+        self.right.insert(place, tile.part(0..shape[1], end(shape[2], columns)));
         self.whole.paste(&tile, [row * rows.limit, column * columns.limit], [rows.limit, columns.limit]);
-        self.count += 1;
     }
 
     /// The whole result.
@@ -212,22 +222,33 @@ mod tests {
     }
 
     #[test]
+    fn sizes_come_largest_first() {
+        let tiling = Tiling { rows: AXIS, columns: AXIS };
+        assert_eq!(tiling.sizes(7, 8), [[4, 4], [4, 2], [1, 4], [1, 2]]);
+        let overlapping = TileAxis { stride: 1, ..AXIS };
+        let tiling = Tiling { rows: AXIS, columns: overlapping };
+        assert_eq!(tiling.sizes(4, 5), [[4, 4], [4, 3], [4, 2], [4, 1], [1, 4], [1, 3], [1, 2], [1, 1]]);
+    }
+
+    #[test]
     fn equal_tiles_make_the_picture_and_others_fade() {
         let tiling = Tiling { rows: AXIS, columns: AXIS };
-        let mut blender = Blender::new(tiling, 5, [1, 10, 10, 1]);
+        let mut blender = Blender::new(tiling, [1, 10, 10, 1]);
         let picture = |y: usize, x: usize| f32::from(u8::try_from(10 * y + x).unwrap_or(0));
-        for tile in tiling.tiles(5, 5) {
-            let (rows, columns) =
-                (2 * tile.rows.start..2 * tile.rows.end, 2 * tile.columns.start..2 * tile.columns.end);
-            let values = rows.clone().flat_map(|y| columns.clone().map(move |x| picture(y, x))).collect();
-            blender.add([1, rows.len(), columns.len(), 1], values);
+        for size in tiling.sizes(5, 5) {
+            for tile in tiling.tiles(5, 5).into_iter().filter(|tile| tile.size() == size) {
+                let (rows, columns) =
+                    (2 * tile.rows.start..2 * tile.rows.end, 2 * tile.columns.start..2 * tile.columns.end);
+                let values = rows.clone().flat_map(|y| columns.clone().map(move |x| picture(y, x))).collect();
+                blender.add(tile.place, [1, rows.len(), columns.len(), 1], values);
+            }
         }
         let want: Vec<f32> = (0..100_u8).map(f32::from).collect();
         assert_eq!(blender.finish(), want);
 
-        let mut blender = Blender::new(tiling, 5, [1, 2, 10, 1]);
-        blender.add([1, 2, 8, 1], vec![0.0; 16]);
-        blender.add([1, 2, 4, 1], vec![1.0; 8]);
+        let mut blender = Blender::new(tiling, [1, 2, 10, 1]);
+        blender.add([0, 0], [1, 2, 8, 1], vec![0.0; 16]);
+        blender.add([0, 1], [1, 2, 4, 1], vec![1.0; 8]);
         assert_eq!(blender.finish()[..10], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.0]);
     }
 }

@@ -52,7 +52,7 @@ impl Bytes {
     }
 
     /// Tells the system that these bytes are not needed for a while: pages of a mapped file leave this process's memory
-    /// and are read again, from the system's cache, at the next access. Nothing happens to other bytes.
+    /// and are read again, from the system's cache, at the next access. Bytes that are not mapped stay as they are.
     pub fn release_pages(&self) {
         #[cfg(unix)]
         if let Owner::Mapped(map) = &self.owner

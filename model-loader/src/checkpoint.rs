@@ -8,25 +8,17 @@ use serde::Deserialize;
 
 use crate::random::RandomWeights;
 use crate::safetensors::{Entry, read_header};
-use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result};
-
-/// Where diffusers and transformers put the weights of a component, in the order in which they look.
-const NAMES: [&str; 4] = [
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors",
-    "model.safetensors",
-    "model.safetensors.index.json",
-];
-const INDEX_SUFFIX: &str = ".index.json";
+use crate::weight_files::WeightFiles;
+use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result, json};
 
 /// The named tensors of a component. Opening one reads and checks the headers only.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The single file, or the index of several: what messages about the whole name.
+    /// What messages call the whole: the single file, the index of several, or a pattern of their names.
     file: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Located>,
-    /// In place of files: whatever is asked for is made up.
+    /// Makes up every tensor that is asked for, in place of files.
     random: Option<Arc<RandomWeights>>,
 }
 
@@ -81,12 +73,21 @@ impl Checkpoint {
     /// # Errors
     /// When there are none, or a file of them is absent or not sound.
     pub fn open(folder: &ModelFolder, component: &str) -> Result<Self> {
-        let file = find(folder, component)?;
-        let bytes = folder.read(&file)?;
-        if file.ends_with(INDEX_SUFFIX) {
-            return Self::from_index(folder, component, file, &bytes);
+        match WeightFiles::find(folder, component)? {
+            WeightFiles::Single(file) => Self::from_bytes(&file, folder.read(&file)?),
+            WeightFiles::Index(file) => {
+                let bytes = folder.read(&file)?;
+                Self::from_index(folder, component, file, &bytes)
+            }
+            WeightFiles::Shards { files, pattern } => {
+                let mut checkpoint = Self::empty(pattern);
+                for file in files {
+                    let bytes = folder.read(&file)?;
+                    checkpoint.add_shard(file, bytes)?;
+                }
+                Ok(checkpoint)
+            }
         }
-        Self::from_bytes(&file, bytes)
     }
 
     /// The tensors of the single file at `path`.
@@ -114,8 +115,7 @@ impl Checkpoint {
     }
 
     fn from_index(folder: &ModelFolder, component: &str, file: String, bytes: &[u8]) -> Result<Self> {
-        let ShardIndex { weight_map } = serde_json::from_slice(bytes)
-            .map_err(|error| LoadError::BadJson { file: file.clone(), reason: error.to_string() })?;
+        let ShardIndex { weight_map } = json::parse(&file, bytes)?;
         let mut checkpoint = Self::empty(file.clone());
         for name in weight_map.values().collect::<BTreeSet<_>>() {
             if name.is_empty() || name.contains(['/', '\\', ':']) || name == "." || name == ".." {
@@ -154,7 +154,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The file, or the index of several, for messages.
+    /// What messages call the whole: the file, the index of several, or a pattern of their names.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
@@ -252,24 +252,20 @@ impl Checkpoint {
         counts
     }
 
+    /// The file, name, stored type and bytes of every tensor, in the order of the files.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = (&str, &str, &str, Bytes)> {
+        let mut all: Vec<&Located> = self.tensors.values().collect();
+        all.sort_by_key(|located| (located.shard, located.entry.range.start));
+        all.into_iter().map(|Located { shard, entry }| {
+            let Shard { file, bytes } = &self.shards[*shard];
+            let dtype = entry.dtype.as_ref().map_or_else(|other| &**other, |dtype| dtype.as_str());
+            (&**file, &*entry.name, dtype, bytes.slice(entry.range.clone()))
+        })
+    }
+
     /// How many bytes all tensors take together.
     #[must_use]
     pub fn bytes_total(&self) -> usize {
         self.tensors.values().map(|located| located.entry.range.len()).sum()
     }
-}
-
-/// The path of the component's weights or of their index.
-fn find(folder: &ModelFolder, component: &str) -> Result<String> {
-    let files = folder.file_names(component);
-    if let Some(name) = NAMES.iter().find(|name| files.iter().any(|file| file == *name)) {
-        return Ok(format!("{component}/{name}"));
-    }
-    // A single file of another name, such as model.fp16.safetensors, is clear enough.
-    let mut others = files.iter().filter(|file| file.ends_with(".safetensors"));
-    if let (Some(only), None) = (others.next(), others.next()) {
-        return Ok(format!("{component}/{only}"));
-    }
-    let found = if files.is_empty() { "nothing".to_owned() } else { files.join(", ") };
-    Err(LoadError::NoWeights { component: component.to_owned(), location: folder.location(), found })
 }

@@ -1,4 +1,4 @@
-//! Typed configs of a model's components. What cannot be honoured is refused by name and value.
+//! Typed configs of a model's components. A value that is not supported is refused, by file and key.
 
 mod cogvideox_transformer;
 mod cogvideox_vae;
@@ -17,8 +17,8 @@ pub use cogvideox_transformer::CogVideoXTransformerConfig;
 pub use cogvideox_vae::CogVideoXVaeConfig;
 pub use generation::GenerationConfig;
 pub use scheduler::{
-    CogVideoXSchedulerConfig, FlowMatchEulerConfig, PredictionType, SchedulerConfig, TimestepSpacing,
-    UniPcConfig,
+    CogVideoXSchedulerConfig, FlowMatchEulerConfig, ModelScheduler, PredictionType, SchedulerConfig,
+    TimestepSpacing, UniPcConfig,
 };
 pub use t5::T5Config;
 pub use tokenizer::TokenizerConfig;

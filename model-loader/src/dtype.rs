@@ -32,7 +32,7 @@ impl DType {
         Self::ALL.into_iter().find(|dtype| dtype.as_str() == name)
     }
 
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::F32 => "F32",
             Self::F16 => "F16",

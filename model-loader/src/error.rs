@@ -1,4 +1,4 @@
-//! What can be wrong with a model's files. Every message names the file and the thing in it.
+//! What can be wrong with a model's files. Every message names the file and what in it is wrong.
 
 use std::io;
 
@@ -33,6 +33,14 @@ pub enum LoadError {
         location: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// A file is the Git LFS pointer to a file that was not fetched.
+    #[error("`{file}` in `{location}` is a Git LFS pointer, not the file itself")]
+    LfsPointer {
+        /// The path inside the folder.
+        file: String,
+        /// The folder.
+        location: String,
     },
     /// A name from inside a file leads out of the model folder.
     #[error("`{file}` names the file `{path}`, which is not inside the model folder")]
@@ -109,7 +117,7 @@ pub enum LoadError {
         supported: String,
     },
     /// A key that this version does not know has a value that may matter.
-    #[error("`{file}`: the key `{key}` is unknown, so its value {value} cannot be honoured")]
+    #[error("`{file}`: the key `{key}` is unknown (its value is {value})")]
     UnknownKey {
         /// The config file.
         file: String,
@@ -117,6 +125,36 @@ pub enum LoadError {
         key: String,
         /// The value as JSON, shortened.
         value: String,
+    },
+    /// A component's weights are pickled, which could run code.
+    #[error("the weights of `{component}` in `{location}` are pickled (`{file}`), expected safetensors")]
+    PickledWeights {
+        /// The component's name.
+        component: String,
+        /// The model folder.
+        location: String,
+        /// The pickled file.
+        file: String,
+    },
+    /// A component's folder holds several weights files, none with a name that says which one to read.
+    #[error("cannot tell which of these are the weights of `{component}`: {found}")]
+    AmbiguousWeights {
+        /// The component's name.
+        component: String,
+        /// The files, each in backticks.
+        found: String,
+    },
+    /// Some of the shards are there, without an index, and one is absent.
+    #[error("the shard `{shard}` is missing from `{location}`, which holds {found} of {count}")]
+    IncompleteShards {
+        /// The first absent shard.
+        shard: String,
+        /// How many are there.
+        found: usize,
+        /// How many there should be.
+        count: usize,
+        /// The model folder.
+        location: String,
     },
     /// A component's folder holds no weights that can be read.
     #[error("no safetensors weights for `{component}` in `{location}` (found {found})")]
@@ -239,16 +277,15 @@ impl LoadError {
                 "models are read in the diffusers layout; in a repository with several layouts, take the one \
                  whose name ends in `-Diffusers`"
             }
-            Self::MissingFile { .. } | Self::MissingShard { .. } => {
+            Self::MissingFile { .. } | Self::MissingShard { .. } | Self::IncompleteShards { .. } => {
                 "the download may be incomplete; fetch the file again from where the model came from"
             }
             Self::Read { .. } => "check that the file is a readable regular file",
             Self::OutsideFolder { .. } => {
                 "the file is damaged or hostile; fetch it again from a source you trust"
             }
-            Self::BadJson { .. } => {
-                "the file may be damaged, or a Git LFS pointer instead of the file itself; fetch it again"
-            }
+            Self::LfsPointer { .. } => "run `git lfs pull` in the folder to fetch the files",
+            Self::BadJson { .. } => "the file may be damaged; fetch it again, or save it as UTF-8 text",
             Self::UnsupportedPipeline { .. } | Self::UnsupportedComponent { .. } => {
                 "use a model made for one of the supported classes"
             }
@@ -262,8 +299,14 @@ impl LoadError {
                 "a newer version may know the key; remove it from the file if it has no effect"
             }
             Self::NoWeights { .. } => {
-                "weights must be *.safetensors; convert pickled weights (*.bin, *.pt) by loading and saving the \
-                 model with diffusers"
+                "weights are *.safetensors files named as diffusers names them; the download may be incomplete"
+            }
+            Self::PickledWeights { .. } => {
+                "convert them: load the model with diffusers and save it with `save_pretrained`"
+            }
+            Self::AmbiguousWeights { .. } => {
+                "give the right file the name `diffusion_pytorch_model.safetensors`, or for a text encoder \
+                 `model.safetensors`"
             }
             Self::BadWeights { .. } | Self::BadTensor { .. } => {
                 "the file may be cut short or damaged; compare its size with the published one and fetch it again"

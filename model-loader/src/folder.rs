@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use crate::notices::Notices;
 use crate::{Bytes, LoadError, ModelIndex, Result};
 
 /// A folder in the diffusers layout: `model_index.json` and one folder for each component.
@@ -12,6 +13,7 @@ use crate::{Bytes, LoadError, ModelIndex, Result};
 pub struct ModelFolder {
     name: String,
     files: Files,
+    notices: Notices,
 }
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ enum Files {
     Memory(Arc<BTreeMap<String, Bytes>>),
     Embedded(&'static [(&'static str, &'static [u8])]),
 }
+
+/// How every Git LFS pointer begins: a small text that stands for a file until `git lfs pull` fetches it.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Smaller files are read, larger ones mapped.
 #[cfg(not(target_arch = "wasm32"))]
@@ -43,19 +48,34 @@ impl ModelFolder {
         let named = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let name =
             named.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into());
-        Ok(Self { name, files: Files::Directory(path.to_owned()) })
+        Ok(Self::new(name, Files::Directory(path.to_owned())))
     }
 
     /// Files embedded in the program, by their path inside the folder.
     #[must_use]
     pub fn embedded(name: &str, files: &'static [(&'static str, &'static [u8])]) -> Self {
-        Self { name: name.to_owned(), files: Files::Embedded(files) }
+        Self::new(name.to_owned(), Files::Embedded(files))
     }
 
     /// Files in memory, by their path inside the folder.
     pub fn in_memory<B: Into<Bytes>>(name: &str, files: impl IntoIterator<Item = (String, B)>) -> Self {
         let files = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
-        Self { name: name.to_owned(), files: Files::Memory(Arc::new(files)) }
+        Self::new(name.to_owned(), Files::Memory(Arc::new(files)))
+    }
+
+    fn new(name: String, files: Files) -> Self {
+        Self { name, files, notices: Notices::default() }
+    }
+
+    /// What the user should know about the files that have been read so far, such as keys that were ignored.
+    /// Clones of a folder share their notices.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.notices.all()
+    }
+
+    pub(crate) const fn notice_board(&self) -> &Notices {
+        &self.notices
     }
 
     /// A short name for messages and metadata: the folder's own name.
@@ -94,21 +114,25 @@ impl ModelFolder {
     /// The file at `path`, or `None` when there is none.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// When it is there and cannot be read, or is the Git LFS pointer to a file that was not fetched.
     pub fn read_optional(&self, path: &str) -> Result<Option<Bytes>> {
-        match &self.files {
+        let bytes = match &self.files {
             Files::Directory(directory) => match read_file(&directory.join(path)) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if is_absence(&error) => Ok(None),
+                Ok(bytes) => Some(bytes),
+                Err(error) if is_absence(&error) => None,
                 Err(source) => {
-                    Err(LoadError::Read { file: path.to_owned(), location: self.location(), source })
+                    return Err(LoadError::Read { file: path.to_owned(), location: self.location(), source });
                 }
             },
-            Files::Memory(files) => Ok(files.get(path).cloned()),
+            Files::Memory(files) => files.get(path).cloned(),
             Files::Embedded(files) => {
-                Ok(files.iter().find(|(name, _)| *name == path).map(|(_, bytes)| Bytes::from_static(bytes)))
+                files.iter().find(|(name, _)| *name == path).map(|(_, bytes)| Bytes::from_static(bytes))
             }
+        };
+        if bytes.as_ref().is_some_and(|bytes| bytes.starts_with(LFS_POINTER)) {
+            return Err(LoadError::LfsPointer { file: path.to_owned(), location: self.location() });
         }
+        Ok(bytes)
     }
 
     /// The names of the files directly inside the folder `folder`, sorted; none when there is no such folder.

@@ -28,15 +28,18 @@ struct Pipeline {
     absent: &'static [(&'static str, &'static str)],
 }
 
-/// The classes that a component of a pipeline may have, by its name.
+/// A component's name and the classes that it may have; an empty list stands for any.
 type Required = (&'static str, &'static [&'static str]);
 
 // Whatever the class, the tokens come from tokenizer.json or spiece.model.
 const TOKENIZER: Required =
     ("tokenizer", &["T5Tokenizer", "T5TokenizerFast", "AutoTokenizer", "PreTrainedTokenizerFast"]);
 
+// Its config decides, and another scheduler can be chosen for a run.
+const SCHEDULER: Required = ("scheduler", &[]);
+
 const COGVIDEOX: &[Required] = &[
-    ("scheduler", &["CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"]),
+    SCHEDULER,
     ("text_encoder", &["T5EncoderModel"]),
     TOKENIZER,
     ("transformer", &["CogVideoXTransformer3DModel"]),
@@ -48,7 +51,7 @@ const PIPELINES: &[Pipeline] = &[
         class: "WanPipeline",
         family: Family::Wan,
         required: &[
-            ("scheduler", &["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"]),
+            SCHEDULER,
             ("text_encoder", &["UMT5EncoderModel"]),
             TOKENIZER,
             ("transformer", &["WanTransformer3DModel"]),
@@ -89,15 +92,11 @@ pub struct ModelIndex {
     pub family: Family,
     /// The components that are there, by name.
     pub components: BTreeMap<String, ComponentClass>,
-    /// Where the second of two experts takes over. Always `None`: such models are refused.
-    pub boundary_ratio: Option<f64>,
-    /// Whether each token has a timestep of its own. Always `false`: such models are refused.
-    pub expand_timesteps: bool,
 }
 
 impl ModelIndex {
     pub(crate) fn load(folder: &ModelFolder) -> Result<Self> {
-        Self::parse(Fields::parse(FILE, &folder.read(FILE)?)?)
+        Self::parse(Fields::load(folder, FILE)?)
     }
 
     /// The class of the component `name`, if it is there.
@@ -113,12 +112,10 @@ impl ModelIndex {
             return Err(LoadError::UnsupportedPipeline { file: FILE.to_owned(), class, supported });
         };
 
-        let boundary_ratio: Option<f64> = fields.optional("boundary_ratio")?;
-        if let Some(ratio) = boundary_ratio {
+        if let Some(ratio) = fields.optional::<f64>("boundary_ratio")? {
             return Err(fields.unsupported("boundary_ratio", ratio, "null; models of two experts are not"));
         }
-        let expand_timesteps = fields.or("expand_timesteps", false)?;
-        if expand_timesteps {
+        if fields.or("expand_timesteps", false)? {
             return Err(fields.unsupported("expand_timesteps", true, "false; a timestep per token is not"));
         }
 
@@ -126,7 +123,7 @@ impl ModelIndex {
         for &(name, supported) in pipeline.required {
             let component = take_component(&mut fields, name)?;
             match component {
-                Some(component) if supported.contains(&component.class.as_str()) => {
+                Some(component) if supported.is_empty() || supported.contains(&&*component.class) => {
                     components.insert(name.to_owned(), component);
                 }
                 other => return Err(refuse(name, other, &supported.join(", "))),
@@ -137,8 +134,8 @@ impl ModelIndex {
                 return Err(refuse(name, Some(component), supported));
             }
         }
-        fields.finish(&[])?;
-        Ok(Self { pipeline: class, family: pipeline.family, components, boundary_ratio, expand_timesteps })
+        fields.ignore_rest(&class, &[]);
+        Ok(Self { pipeline: class, family: pipeline.family, components })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files of a model -> named host tensors, typed configs, token ids and clean prompts. Knows no GPU.
+//! Reads a model's files: named host tensors, typed configs, token ids and clean prompts. Knows no GPU.
 //!
 //! ```no_run
 //! use kinora_model_loader::{Checkpoint, ModelFolder, Tokenizer, config::WanTransformerConfig, prompt};
@@ -21,11 +21,15 @@ mod dtype;
 mod error;
 mod folder;
 mod index;
+mod json;
+mod non_finite;
+mod notices;
 pub mod prompt;
 mod random;
 mod safetensors;
 mod tensor;
 mod tokenizer;
+mod weight_files;
 
 pub use bytes::Bytes;
 pub use checkpoint::{Checkpoint, WeightSource};
@@ -33,6 +37,7 @@ pub use dtype::DType;
 pub use error::LoadError;
 pub use folder::ModelFolder;
 pub use index::{ComponentClass, Family, ModelIndex};
+pub use non_finite::NonFinite;
 pub use tensor::HostTensor;
 pub use tokenizer::{Encoding, Tokenizer};
 

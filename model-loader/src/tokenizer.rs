@@ -10,7 +10,7 @@ use std::fmt;
 use sentencepiece::Model;
 
 use crate::config::TokenizerConfig;
-use crate::{LoadError, ModelFolder, Result};
+use crate::{LoadError, ModelFolder, Result, json};
 
 const FOLDER: &str = "tokenizer";
 const JSON: &str = "tokenizer/tokenizer.json";
@@ -44,8 +44,9 @@ impl Tokenizer {
     /// When its file is absent or damaged, or lacks the tokens that its config names.
     pub fn open(folder: &ModelFolder) -> Result<Self> {
         let config = TokenizerConfig::load(folder, FOLDER)?;
-        let (file, mut inner) = if let Some(json) = folder.read_optional(JSON)? {
-            (JSON, tokenizers::Tokenizer::from_bytes(&*json).map_err(|error| bad(JSON, error.to_string()))?)
+        let (file, mut inner) = if let Some(bytes) = folder.read_optional(JSON)? {
+            let text = json::text(JSON, &bytes)?;
+            (JSON, tokenizers::Tokenizer::from_bytes(text).map_err(|error| bad(JSON, error.to_string()))?)
         } else if let Some(model) = folder.read_optional(SENTENCEPIECE)? {
             (SENTENCEPIECE, from_sentencepiece(folder, &model, &config)?)
         } else {
@@ -132,9 +133,8 @@ fn from_sentencepiece(
 ) -> Result<tokenizers::Tokenizer> {
     let model = Model::parse(bytes).map_err(|reason| bad(SENTENCEPIECE, reason))?;
     let (file, added) = match folder.read_optional(ADDED)? {
-        Some(json) => {
-            let ids: BTreeMap<String, usize> = serde_json::from_slice(&json)
-                .map_err(|error| LoadError::BadJson { file: ADDED.to_owned(), reason: error.to_string() })?;
+        Some(bytes) => {
+            let ids: BTreeMap<String, usize> = json::parse(ADDED, &bytes)?;
             (ADDED, ids.into_iter().map(|(token, id)| (id, token)).collect())
         }
         None => (SENTENCEPIECE, model.extra_tokens(config.extra_ids)),

@@ -3,8 +3,9 @@
 use crate::{Case, run};
 use engine::{
     DType,
+    adapter::AdapterSummary,
     executor::Executor,
-    gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     plan::{Plan, PlanTarget},
     target::{CooperativeMatrices, Target},
     tuning::Choice,
@@ -68,7 +69,7 @@ pub fn check(adapter: &AdapterSummary, target: &Target, form: &str, runtime_chec
     let target = Target { tuning, ..target.clone() };
     let mut executor = open(adapter, target.clone(), runtime_checks);
     for case in cases.iter().filter(|case| target.shader_f16 || !case.needs_f16()) {
-        let launches = plan(case, &target).ops.into_iter().flat_map(|op| op.dispatches);
+        let launches = plan(case, &target).ops.into_iter().flat_map(|op| op.launches);
         let missed = launches.filter(|launch| !launch.variant.imports.contains_key("FRAGMENTS")).count();
         assert_eq!(missed, 0, "{}: launches in another form", case.name);
         if let Err(e) = run::run_case(case, &mut executor) {

@@ -1,6 +1,6 @@
 //! Numbers recorded from diffusers: `golden.safetensors` with `golden.json` beside it.
 use engine::{
-    pipeline::{GenerationSettings, RecordedNoise, TensorData},
+    pipeline::{RecordedNoise, Request, TensorData},
     video::Frame,
 };
 use model_loader::ModelFolder;
@@ -168,28 +168,30 @@ impl Golden {
         outputs.map(|(key, tensor)| (key.as_str(), tensor)).collect()
     }
 
-    /// The settings of the recorded call, from the recorded noise and picture, with every stage reported.
+    /// The recorded call, from the recorded noise and picture.
     ///
     /// # Panics
     /// If the fixture records no call, or its picture is damaged.
-    pub fn settings(&self) -> GenerationSettings {
+    pub fn request(&self) -> Request {
         let call = &self.about["call"];
         let text = |key: &str| call[key].as_str().unwrap_or_else(|| panic!("call has no {key}"));
         let number = |key: &str| size(&call[key]);
         let noise = |key: &str| self.tensors.contains_key(key).then(|| self.f32(key).to_vec());
-        GenerationSettings {
-            dynamic_guidance: call["use_dynamic_cfg"].as_bool().unwrap_or(false),
+        Request {
+            negative_prompt: Some(text("negative_prompt").to_owned()),
+            width: Some(number("width")),
+            height: Some(number("height")),
+            num_frames: Some(number("num_frames")),
+            num_inference_steps: Some(number("num_inference_steps")),
+            guidance_scale: Some(call["guidance_scale"].as_f64().expect("a guidance scale")),
+            dynamic_guidance: call["use_dynamic_cfg"].as_bool(),
             image: self.image(),
+            initial_latents: Some(self.f32("latents.init").to_vec()),
             recorded_noise: RecordedNoise {
                 image: noise("img.noise"),
                 steps: (0..).map_while(|step| noise(&format!("sched.step{step}.noise"))).collect(),
             },
-            negative_prompt: text("negative_prompt").to_owned(),
-            num_inference_steps: number("num_inference_steps"),
-            guidance_scale: crate::case::narrow(call["guidance_scale"].as_f64().expect("a guidance scale")),
-            initial_latents: Some(self.f32("latents.init").to_vec()),
-            dump: true,
-            ..GenerationSettings::new(text("prompt"), number("width"), number("height"), number("num_frames"))
+            ..Request::new(text("prompt"))
         }
     }
 }

@@ -7,7 +7,7 @@ use engine::{
     gpu::GpuOptions,
     nn::Precision,
     pipeline::{
-        DeviceChoice, EngineError, Event, GenerationSettings, LoadOptions, TensorData, VideoPipeline,
+        DeviceChoice, EngineError, Event, Job, JobOptions, LoadOptions, Request, TensorData, VideoPipeline,
     },
 };
 use model_loader::ModelFolder;
@@ -161,7 +161,8 @@ pub const FRAMES: &str = "frames";
 /// If the model cannot be opened or the run fails.
 pub fn run_model(
     model: &ModelFolder,
-    settings: &GenerationSettings,
+    request: &Request,
+    options: JobOptions,
     device: DeviceChoice,
     precision: Precision,
 ) -> Result<BTreeMap<String, Recorded>, EngineError> {
@@ -178,10 +179,12 @@ pub fn run_model(
         ControlFlow::Continue(())
     };
     let gpu = GpuOptions { runtime_checks: true, guard_bands: true, ..GpuOptions::default() };
-    pollster::block_on(async {
-        let options = LoadOptions { device, precision, gpu, ..LoadOptions::default() };
-        let mut pipeline = VideoPipeline::load(model, options).await?;
-        pipeline.generate(settings, &mut observer).await
+    let settings = pollster::block_on(async {
+        let load = LoadOptions { device, precision, gpu, ..LoadOptions::default() };
+        let mut pipeline = VideoPipeline::load(model, load).await?;
+        let (settings, _) = pipeline.resolve(request)?;
+        pipeline.run(Job { options, ..Job::new(&settings, &mut observer) }).await?;
+        Ok::<_, EngineError>(settings)
     })?;
     let shape = vec![settings.num_frames, settings.height, settings.width, 3];
     run.insert(FRAMES.to_owned(), Recorded { shape, data: TensorData::U8(frames) });

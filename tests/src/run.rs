@@ -2,9 +2,10 @@
 use crate::{Case, Role, case::narrow, compare};
 use engine::{
     DType,
+    adapter::{AdapterKind, AdapterSummary},
     cpu::CpuExecutor,
     executor::Executor,
-    gpu::{AdapterKind, AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     run::{Cancel, RunInput},
 };
 

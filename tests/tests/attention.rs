@@ -1,8 +1,9 @@
 //! Both forms of attention on every adapter, whichever it would be given, also cut to narrow bindings.
 use engine::{
     DType,
+    adapter::AdapterSummary,
     executor::Executor,
-    gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     ops::Mask,
     plan::{Plan, PlanTarget},
     target::Target,

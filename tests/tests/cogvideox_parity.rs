@@ -6,7 +6,10 @@
 use engine::{
     DType, Graph,
     executor::Executor,
-    models::{DenoisingTransformer, TextContext, cogvideox::CogVideoXTransformer, t5::T5Encoder},
+    models::{
+        Context, ContextInputs, DenoisingTransformer, StepInputs, TextEncoder, Times,
+        cogvideox::CogVideoXTransformer, encoders::t5::T5Encoder,
+    },
     nn::Precision,
     pipeline::TensorData,
     run::RunInput,
@@ -65,9 +68,11 @@ fn text(executor: &mut Executor, fixture: &str) -> Result<(), Failed> {
     let model = golden.model();
     let config = T5Config::load(&model, "text_encoder")?;
     let encoder = T5Encoder::load(&Checkpoint::open(&model, "text_encoder")?, &config)?;
-    let (tokenizer, settings) = (Tokenizer::open(&model)?, golden.settings());
+    let (tokenizer, request) = (Tokenizer::open(&model)?, golden.request());
     let mut run = BTreeMap::new();
-    for (name, prompt) in [("cond", &settings.prompt), ("uncond", &settings.negative_prompt)] {
+    for (name, prompt) in
+        [("cond", &request.prompt), ("uncond", request.negative_prompt.as_ref().unwrap_or(&request.prompt))]
+    {
         let length = golden.shape(&format!("text.{name}.input_ids"))[1];
         let (ids, mask) = tokenizer.pad(&tokenizer.encode(prompt, length)?.ids, length);
         let tokens = ids.iter().map(|id| u32::try_from(*id)).collect::<Result<Vec<_>, _>>()?;
@@ -114,7 +119,14 @@ fn transformer(
             (graph.input("latents", &shape, DType::F32), graph.input("timestep", &[1], DType::F32));
         let condition = picture.as_ref().map(|(shape, _)| graph.input("condition", shape, DType::F32));
         let prompts = [&cond, &uncond];
-        let outputs = transformer.forward(&mut graph, x, timestep, &prompts, condition, precision)?;
+        let inputs = StepInputs {
+            latents: x,
+            times: Times::Whole(timestep),
+            contexts: &prompts,
+            condition,
+            precision,
+        };
+        let outputs = transformer.forward(&mut graph, &inputs)?;
         for (name, output) in PROMPTS.iter().zip(outputs) {
             graph.output(name, output);
         }
@@ -134,7 +146,7 @@ fn transformer(
             }
         }
     }
-    cond.states().iter().chain(uncond.states()).for_each(|state| executor.drop_state(state));
+    cond.states.iter().chain(&uncond.states).for_each(|state| executor.drop_state(state));
     executor.release_unused();
     let wanted = golden.outputs(|key| key.starts_with("dit.") && !key.ends_with(".guided"));
     let verdict = parity::judge(&run, &wanted, bars);
@@ -152,9 +164,10 @@ fn context(
     transformer: &CogVideoXTransformer,
     name: &str,
     precision: Precision,
-) -> Result<TextContext, Failed> {
+) -> Result<Context, Failed> {
     let key = format!("text.{name}.hidden");
-    let (graph, context) = transformer.context_graph(golden.shape(&key)[1], 1, precision, false)?;
+    let (graph, context) =
+        transformer.context_graph(&ContextInputs::new(&golden.shape(&key)[1..2], precision))?;
     compute(executor, graph, &[RunInput::f32("embeds", golden.f32(&key))])?;
     Ok(context)
 }

@@ -2,7 +2,7 @@
 //! frames are decoded whole or in tiles, and none is lost at the end.
 use engine::{
     nn::Precision,
-    pipeline::{DeviceChoice, GenerationSettings, LoadOptions, TensorData, VideoPipeline},
+    pipeline::{DeviceChoice, JobOptions, LoadOptions, Request, TensorData, VideoPipeline},
 };
 use kinora_tests::{
     Golden,
@@ -16,20 +16,25 @@ const HEIGHT: usize = 128;
 /// Bytes of a frame.
 const FRAME: usize = 3 * WIDTH * HEIGHT;
 
-fn settings(frames: usize, memory: Option<u64>) -> GenerationSettings {
-    GenerationSettings {
-        num_inference_steps: 1,
-        guidance_scale: 1.0,
-        memory,
-        dump: true,
-        ..GenerationSettings::new("a boat", WIDTH, HEIGHT, frames)
+fn request(frames: usize) -> Request {
+    Request {
+        width: Some(WIDTH),
+        height: Some(HEIGHT),
+        num_frames: Some(frames),
+        num_inference_steps: Some(1),
+        guidance_scale: Some(1.0),
+        ..Request::new("a boat")
     }
 }
 
+fn within(memory: Option<u64>) -> JobOptions {
+    JobOptions { memory, dump: true, ..JobOptions::default() }
+}
+
 /// The frames, and all that were decoded.
-fn run(fixture: &str, settings: &GenerationSettings) -> [Vec<u8>; 2] {
+fn run(fixture: &str, frames: usize, memory: Option<u64>) -> [Vec<u8>; 2] {
     let model = Golden::open(fixture).model();
-    let run = parity::run_model(&model, settings, DeviceChoice::Cpu, Precision::F32);
+    let run = parity::run_model(&model, &request(frames), within(memory), DeviceChoice::Cpu, Precision::F32);
     let run: BTreeMap<String, Recorded> = run.unwrap_or_else(|e| panic!("{fixture}: {e}"));
     [FRAMES, "video.u8"].map(|key| match &run[key].data {
         TensorData::U8(bytes) => bytes.clone(),
@@ -38,9 +43,8 @@ fn run(fixture: &str, settings: &GenerationSettings) -> [Vec<u8>; 2] {
 }
 
 /// Checks a run and returns how many frames were left out.
-fn left_out(fixture: &str, settings: &GenerationSettings) -> usize {
-    let frames = settings.num_frames;
-    let [shown, decoded] = run(fixture, settings);
+fn left_out(fixture: &str, frames: usize, memory: Option<u64>) -> usize {
+    let [shown, decoded] = run(fixture, frames, memory);
     assert_eq!(shown.len(), frames * FRAME, "{fixture}, {frames} frames");
     let left_out = decoded.len() / FRAME - frames;
     let (first, second) = (&shown[..FRAME], &shown[FRAME..2 * FRAME]);
@@ -59,7 +63,7 @@ fn left_out(fixture: &str, settings: &GenerationSettings) -> usize {
 fn no_frame_is_shown_twice_and_none_is_lost() {
     for fixture in ["cogvideox-even", "cogvideox-1.5"] {
         for (frames, repeated) in [(5, 3), (9, 0), (13, 3), (17, 0)] {
-            assert_eq!(left_out(fixture, &settings(frames, None)), repeated, "{fixture}, {frames} frames");
+            assert_eq!(left_out(fixture, frames, None), repeated, "{fixture}, {frames} frames");
         }
     }
 }
@@ -68,13 +72,13 @@ fn no_frame_is_shown_twice_and_none_is_lost() {
 fn tiles_do_the_same() {
     let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
     let model = Golden::open("cogvideox-even").model();
-    let pipeline = pollster::block_on(VideoPipeline::load(&model, options)).unwrap();
-    let plans = pipeline.plans(&settings(13, None)).unwrap();
-    let bytes = |plan: &engine::plan::Plan| plan.weight_bytes + plan.working_bytes();
-    let decoding = plans.iter().filter(|plan| plan.stage.starts_with("decode"));
-    let budget = decoding.map(|plan| bytes(&plan.plan)).max().unwrap_or(0) / 2;
-    let limited = settings(13, Some(budget));
-    let tiled = pipeline.plans(&limited).unwrap();
-    assert!(tiled.iter().any(|plan| plan.stage.contains("tile")), "{tiled:?}");
-    assert_eq!(left_out("cogvideox-even", &limited), 3);
+    let mut pipeline = pollster::block_on(VideoPipeline::load(&model, options)).unwrap();
+    let (settings, _) = pipeline.resolve(&request(13)).unwrap();
+    let stages = pipeline.stages(&settings, within(None)).unwrap();
+    let decoding = stages.iter().filter(|stage| stage.name.starts_with("decode"));
+    let bytes = decoding.map(|stage| stage.plan.weight_bytes + stage.plan.working_bytes()).max();
+    let budget = bytes.unwrap_or(0) / 2;
+    let tiled = pipeline.stages(&settings, within(Some(budget))).unwrap();
+    assert!(tiled.iter().any(|stage| stage.name.contains("tile")), "{tiled:?}");
+    assert_eq!(left_out("cogvideox-even", 13, Some(budget)), 3);
 }

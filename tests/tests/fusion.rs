@@ -5,7 +5,6 @@ use engine::{
     ops::{Activation, Gate, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope},
     plan::{Plan, PlanTarget},
     target::Target,
-    workbench,
 };
 use model_loader::{Bytes, HostTensor};
 

@@ -1,8 +1,9 @@
 //! The matrix product core in every form on every adapter, whichever it would be given, also cut to narrow bindings.
 use engine::{
     DType,
+    adapter::AdapterSummary,
     executor::Executor,
-    gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     ops::{Activation, Fill, OutputFrames},
     plan::{Plan, PlanTarget},
     target::Target,
@@ -50,8 +51,8 @@ fn some_cases(target: &Target, step: usize) -> Vec<Case> {
     let variants = |case: &Case| -> HashSet<(&'static str, Variant)> {
         let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
         let plan = Plan::new(&graph, &PlanTarget::Gpu(target.clone())).unwrap_or_else(|e| panic!("{e}"));
-        let dispatches = plan.ops.into_iter().flat_map(|op| op.dispatches);
-        dispatches.map(|dispatch| (dispatch.kernel.name, dispatch.variant)).collect()
+        let launches = plan.ops.into_iter().flat_map(|op| op.launches);
+        launches.map(|launch| (launch.kernel.name, launch.variant)).collect()
     };
     let compiled: HashSet<_> = every.iter().flat_map(|(_, case)| variants(case)).collect();
     let free = others.into_iter().filter(|(_, case)| variants(case).is_subset(&compiled));

@@ -96,8 +96,8 @@ fn carried() -> Vec<Case> {
 }
 
 fn note(found: &mut BTreeSet<(&'static str, Variant)>, plan: &Plan) {
-    let dispatches = plan.ops.iter().flat_map(|op| &op.dispatches);
-    found.extend(dispatches.map(|dispatch| (dispatch.kernel.name, dispatch.variant.clone())));
+    let launches = plan.ops.iter().flat_map(|op| &op.launches);
+    found.extend(launches.map(|launch| (launch.kernel.name, launch.variant.clone())));
 }
 
 fn kernel(name: &str) -> &'static Kernel {

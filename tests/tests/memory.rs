@@ -1,7 +1,7 @@
 //! A memory limit chooses shorter chunks, then tiles, and says so when nothing fits.
 use engine::{
     nn::Precision,
-    pipeline::{DeviceChoice, GenerationSettings, LoadOptions, StagePlan, TensorData, VideoPipeline},
+    pipeline::{DeviceChoice, JobOptions, LoadOptions, Request, Stage, TensorData, VideoPipeline},
 };
 use kinora_tests::{
     Golden,
@@ -9,28 +9,40 @@ use kinora_tests::{
     psnr,
 };
 
-fn settings(memory: Option<u64>) -> GenerationSettings {
-    let settings = GenerationSettings::new("a boat", 160, 128, 9);
-    GenerationSettings { num_inference_steps: 1, guidance_scale: 1.0, memory, ..settings }
+fn request() -> Request {
+    Request {
+        width: Some(160),
+        height: Some(128),
+        num_frames: Some(9),
+        num_inference_steps: Some(1),
+        guidance_scale: Some(1.0),
+        ..Request::new("a boat")
+    }
 }
 
-fn plans(fixture: &str, memory: Option<u64>) -> Result<Vec<StagePlan>, String> {
-    plans_for(fixture, &settings(memory))
+fn within(memory: Option<u64>) -> JobOptions {
+    JobOptions { memory, ..JobOptions::default() }
 }
 
-fn plans_for(fixture: &str, settings: &GenerationSettings) -> Result<Vec<StagePlan>, String> {
+fn stages(fixture: &str, memory: Option<u64>) -> Result<Vec<Stage>, String> {
+    stages_of(fixture, &request(), memory)
+}
+
+fn stages_of(fixture: &str, request: &Request, memory: Option<u64>) -> Result<Vec<Stage>, String> {
     let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
-    let pipeline = pollster::block_on(VideoPipeline::load(&Golden::open(fixture).model(), options));
-    pipeline.map_err(|e| e.to_string())?.plans(settings).map_err(|e| e.to_string())
+    let opened = pollster::block_on(VideoPipeline::load(&Golden::open(fixture).model(), options));
+    let mut pipeline = opened.map_err(|e| e.to_string())?;
+    let (settings, _) = pipeline.resolve(request).map_err(|e| e.to_string())?;
+    pipeline.stages(&settings, within(memory)).map_err(|e| e.to_string())
 }
 
-fn bytes(plan: &StagePlan) -> u64 {
-    plan.plan.weight_bytes + plan.plan.working_bytes()
+fn bytes(stage: &Stage) -> u64 {
+    stage.plan.weight_bytes + stage.plan.working_bytes()
 }
 
 fn frames(fixture: &str, memory: Option<u64>) -> Vec<u8> {
     let model = Golden::open(fixture).model();
-    let run = parity::run_model(&model, &settings(memory), DeviceChoice::Cpu, Precision::F32);
+    let run = parity::run_model(&model, &request(), within(memory), DeviceChoice::Cpu, Precision::F32);
     match run.unwrap_or_else(|e| panic!("{fixture}: {e}")).remove(FRAMES).map(|frames| frames.data) {
         Some(TensorData::U8(bytes)) => bytes,
         _ => panic!("{fixture}: no frames"),
@@ -39,10 +51,10 @@ fn frames(fixture: &str, memory: Option<u64>) -> Vec<u8> {
 
 /// What decoding takes at most and everything else takes at most.
 fn needs(fixture: &str) -> (u64, u64) {
-    let plans = plans(fixture, None).unwrap_or_else(|e| panic!("{fixture}: {e}"));
+    let stages = stages(fixture, None).unwrap_or_else(|e| panic!("{fixture}: {e}"));
     let (decoding, others): (Vec<_>, Vec<_>) =
-        plans.iter().partition(|plan| plan.stage.starts_with("decode"));
-    let most = |plans: &[&StagePlan]| plans.iter().map(|plan| bytes(plan)).max().unwrap_or(0);
+        stages.iter().partition(|stage| stage.name.starts_with("decode"));
+    let most = |stages: &[&Stage]| stages.iter().map(|stage| bytes(stage)).max().unwrap_or(0);
     (most(&decoding), most(&others))
 }
 
@@ -52,8 +64,8 @@ fn less_memory_means_tiles_that_are_blended() {
         let (decoding, others) = needs(fixture);
         let budget = decoding * 2 / 5;
         assert!(others <= budget, "{fixture}: {others} of {decoding} bytes leave no room for a limit");
-        let tiled = plans(fixture, Some(budget)).unwrap_or_else(|e| panic!("{fixture}: {e}"));
-        assert!(tiled.iter().any(|plan| plan.stage.contains("tile")), "{fixture}: {tiled:?}");
+        let tiled = stages(fixture, Some(budget)).unwrap_or_else(|e| panic!("{fixture}: {e}"));
+        assert!(tiled.iter().any(|plan| plan.name.contains("tile")), "{fixture}: {tiled:?}");
         assert!(tiled.iter().all(|plan| bytes(plan) <= budget), "{fixture}");
 
         let (whole, blended) = (frames(fixture, None), frames(fixture, Some(budget)));
@@ -80,8 +92,8 @@ fn shorter_chunks_give_the_same_video() {
     let (decoding, others) = needs("wan");
     let budget = decoding - 1;
     assert!(others <= budget);
-    let plans = plans("wan", Some(budget)).unwrap_or_else(|e| panic!("{e}"));
-    assert!(!plans.iter().any(|plan| plan.stage.contains("tile")), "{plans:?}");
+    let plans = stages("wan", Some(budget)).unwrap_or_else(|e| panic!("{e}"));
+    assert!(!plans.iter().any(|plan| plan.name.contains("tile")), "{plans:?}");
     let distance = psnr(&frames("wan", Some(budget)), &frames("wan", None));
     // Sums in another order may round a pixel the other way.
     assert!(distance > 60.0, "{distance:.1} dB");
@@ -90,9 +102,9 @@ fn shorter_chunks_give_the_same_video() {
 #[test]
 fn under_a_limit_guidance_passes_come_one_after_the_other() {
     let step = |memory| {
-        let guided = GenerationSettings { guidance_scale: 5.0, ..settings(memory) };
-        let plans = plans_for("wan", &guided).unwrap_or_else(|e| panic!("{e}"));
-        plans.into_iter().find(|plan| plan.stage == "denoise a step").unwrap_or_else(|| panic!("no step"))
+        let guided = Request { guidance_scale: Some(5.0), ..request() };
+        let stages = stages_of("wan", &guided, memory).unwrap_or_else(|e| panic!("{e}"));
+        stages.into_iter().find(|stage| stage.name == "denoise a step").unwrap_or_else(|| panic!("no step"))
     };
     let (free, limited) = (step(None), step(Some(1 << 30)));
     assert!(bytes(&limited) < bytes(&free), "{} of {} bytes", bytes(&limited), bytes(&free));
@@ -101,13 +113,14 @@ fn under_a_limit_guidance_passes_come_one_after_the_other() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let error = plans("cogvideox", Some(100_000)).unwrap_err();
+    let error = stages("cogvideox", Some(100_000)).unwrap_err();
     assert!(
         error.starts_with("`decode` needs ") && error.ends_with(" of memory, 0 MB are allowed"),
         "{error}"
     );
     let model = Golden::open("cogvideox").model();
-    let run = parity::run_model(&model, &settings(Some(50_000)), DeviceChoice::Cpu, Precision::F32);
+    let limit = within(Some(50_000));
+    let run = parity::run_model(&model, &request(), limit, DeviceChoice::Cpu, Precision::F32);
     let error = run.unwrap_err().to_string();
     assert!(error.starts_with("`encode` needs 1 MB"), "{error}");
 }

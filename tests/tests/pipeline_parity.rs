@@ -4,7 +4,7 @@
 
 use engine::{
     nn::Precision,
-    pipeline::{DeviceChoice, TensorData},
+    pipeline::{DeviceChoice, JobOptions, TensorData},
 };
 use kinora_tests::{
     Golden,
@@ -68,7 +68,8 @@ fn run_fixture(
     device: DeviceChoice,
     precision: Precision,
 ) -> Result<BTreeMap<String, Recorded>, Failed> {
-    Ok(parity::run_model(model, &golden.settings(), device, precision)?)
+    let options = JobOptions { dump: true, ..JobOptions::default() };
+    Ok(parity::run_model(model, &golden.request(), options, device, precision)?)
 }
 
 fn check(label: &str, fixture: &str, device: DeviceChoice, precision: Precision) -> Result<(), Failed> {
@@ -78,7 +79,8 @@ fn check(label: &str, fixture: &str, device: DeviceChoice, precision: Precision)
     let verdict = parity::judge(&run, &stages(&golden), bars);
     println!("{label}: {verdict}");
     // What is written to a file comes from the device in 8 bits; the dump is rounded on the host.
-    let video = last_frames(golden.tensor("video.u8"), golden.settings().num_frames)?;
+    let count = golden.request().num_frames.ok_or("the recorded call says no number of frames")?;
+    let video = last_frames(golden.tensor("video.u8"), count)?;
     let frames = BTreeMap::from([(FRAMES, &video)]);
     parity::judge(&run, &frames, bars).into_result()?;
     verdict.into_result()?;

@@ -1,7 +1,8 @@
 //! The ops on rows and the norms of feature maps in the form for real GPUs on every adapter, whichever it would be given, and cut to narrow bindings.
 use engine::{
+    adapter::AdapterSummary,
     executor::Executor,
-    gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     plan::{Plan, PlanTarget},
     target::Target,
 };

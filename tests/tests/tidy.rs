@@ -1,6 +1,6 @@
 //! Holds what ARCHITECTURE.md promises about the source: which part may know which, and the house rules of a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,28 +16,46 @@ const WEIGHT_BYTES: u64 = 32 << 20;
 const CRATE_ARROWS: &[(&str, &[&str])] = &[
     ("shaders", &["wgpu", "engine", "model-loader", "default-model", "kinora-tests"]),
     ("model-loader", &["wgpu", "naga", "shaders", "engine", "default-model", "kinora-tests"]),
-    ("engine", &["naga", "default-model", "kinora-tests", "anyhow", "clap", "indicatif"]),
+    ("engine", &["naga", "default-model", "workbench", "kinora-tests", "anyhow", "clap", "indicatif"]),
     ("default-model", &["wgpu", "naga", "shaders", "engine", "model-loader", "kinora-tests"]),
+    ("workbench", &["wgpu", "naga", "shaders", "default-model", "kinora-tests"]),
     ("cli", &["wgpu", "naga", "kinora-tests"]),
     ("web", &["naga", "kinora-tests", "anyhow", "clap", "indicatif"]),
 ];
 
-/// What a module of the engine must not name by `crate::`.
-const ENGINE_ARROWS: &[(&str, &[&str])] = &[
-    ("tensor", &["gpu", "cpu", "plan", "op", "ops", "graph", "nn", "models", "diffusion", "pipeline"]),
-    ("op", &["gpu", "ops", "nn", "models", "diffusion", "pipeline"]),
-    ("graph", &["gpu", "cpu", "plan", "ops", "nn", "models", "diffusion", "pipeline"]),
-    ("ops", &["gpu", "nn", "models", "diffusion", "pipeline"]),
-    ("nn", &["gpu", "cpu", "models", "diffusion", "pipeline"]),
-    ("models", &["gpu", "cpu", "diffusion", "pipeline"]),
-    ("diffusion", &["gpu", "cpu", "nn", "models", "pipeline"]),
-    ("plan", &["gpu", "cpu", "ops", "nn", "models", "diffusion", "pipeline"]),
-    ("cpu", &["gpu", "ops", "nn", "models", "diffusion", "pipeline"]),
-    ("gpu", &["cpu", "ops", "nn", "models", "diffusion", "pipeline"]),
+/// The modules of the engine from the ground up, and what each must not name by `crate::` although it lies below.
+///
+/// A module uses only what comes before it. Those that come in one row may use each other in a circle, but not each the other.
+const ENGINE_FLOORS: &[&[(&str, &[&str])]] = &[
+    &[("tensor", &[])],
+    &[("tuning", &[])],
+    &[("error", &["tensor", "tuning"])],
+    &[("stopwatch", &["tensor", "tuning", "error"])],
+    &[("tiling", &["tensor", "tuning", "error"])],
+    &[("video", &["tensor", "tuning", "error"])],
+    &[("picture", &["tensor", "tuning", "error"])],
+    &[("diffusion", &["tensor", "tuning", "error", "video", "picture"])],
+    &[("target", &["error"])],
+    &[("adapter", &["error"])],
+    &[("tuner", &[])],
+    &[
+        ("op", &["tuner"]),
+        ("graph", &["tuner"]),
+        ("plan", &["tuner"]),
+        ("run", &["tuner"]),
+        ("cpu", &["tuner"]),
+        ("weight", &["tuner"]),
+    ],
+    &[("gpu", &["cpu", "diffusion"])],
+    &[("executor", &["diffusion"])],
+    &[("ops", &["gpu", "executor", "diffusion", "run"])],
+    &[("nn", &["gpu", "cpu", "executor", "diffusion", "plan", "run"])],
+    &[("models", &["gpu", "cpu", "executor", "diffusion", "plan", "run"])],
+    &[("pipeline", &[])],
 ];
 
 /// Crates that are libraries: only programs print.
-const LIBRARIES: &[&str] = &["shaders", "model-loader", "engine", "default-model", "web"];
+const LIBRARIES: &[&str] = &["shaders", "model-loader", "engine", "workbench", "default-model", "web"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in the workspace").to_path_buf()
@@ -245,18 +263,62 @@ fn only_the_gpu_module_names_wgpu() {
     none("wgpu named outside engine/src/gpu", wrong);
 }
 
-#[test]
-fn modules_of_the_engine_follow_the_arrows() {
-    let mut wrong = Vec::new();
-    // Unit tests may run a module's work on any executor.
+/// Which modules of the engine each of them names. Unit tests may run a module's work on any executor.
+fn engine_uses() -> BTreeMap<String, BTreeSet<String>> {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in sources("engine/src", "rs").into_iter().filter(|file| !file.path.ends_with("tests.rs")) {
-        let used = crate_modules(&code(&file.text));
-        for (_, forbidden) in ENGINE_ARROWS.iter().filter(|(module, _)| in_module(&file.path, module)) {
-            let bad = forbidden.iter().filter(|&&name| used.contains(name));
-            wrong.extend(bad.map(|name| format!("{} uses crate::{name}", file.path)));
+        let inside = file.path.trim_start_matches("engine/src/");
+        let module = first_segment(inside);
+        if module != "lib" {
+            uses.entry(module).or_default().extend(crate_modules(&code(&file.text)));
         }
     }
-    none("modules against the arrows", wrong);
+    let modules: BTreeSet<String> = uses.keys().cloned().collect();
+    for (module, used) in &mut uses {
+        used.retain(|name| name != module && modules.contains(name));
+    }
+    uses
+}
+
+/// Pairs of modules of which each uses the other.
+fn ties(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mutual = |a: &String, b: &String| a < b && uses.get(b).is_some_and(|back| back.contains(a));
+    let pairs = uses.iter().flat_map(|(a, used)| used.iter().map(move |b| (a, b)));
+    pairs.filter(|(a, b)| mutual(a, b)).map(|(a, b)| format!("{a} and {b} use each other")).collect()
+}
+
+#[test]
+fn modules_of_the_engine_keep_to_their_floors() {
+    let mut wrong = Vec::new();
+    let floor =
+        |name: &str| ENGINE_FLOORS.iter().position(|row| row.iter().any(|(module, _)| *module == name));
+    let uses = engine_uses();
+    for (module, used) in &uses {
+        let Some(own) = floor(module) else {
+            wrong.push(format!("{module} has no row in ENGINE_FLOORS"));
+            continue;
+        };
+        wrong.extend(
+            used.iter()
+                .filter(|name| floor(name) > Some(own))
+                .map(|name| format!("{module} uses {name}, which lies above it")),
+        );
+        let forbidden =
+            ENGINE_FLOORS[own].iter().filter(|(name, _)| name == module).flat_map(|(_, names)| *names);
+        wrong.extend(
+            forbidden.filter(|&&name| used.contains(name)).map(|name| format!("{module} uses {name}")),
+        );
+    }
+    let gone = ENGINE_FLOORS.iter().copied().flatten().filter(|(module, _)| !uses.contains_key(*module));
+    wrong.extend(gone.map(|(module, _)| format!("there is no module {module}")));
+    none("modules against the floors", wrong);
+}
+
+#[test]
+fn no_two_modules_of_the_engine_use_each_other() {
+    // The weight keeps what the CPU packs of it.
+    let known = ["cpu and weight use each other"];
+    none("ties", ties(&engine_uses()).into_iter().filter(|tie| !known.contains(&tie.as_str())));
 }
 
 #[test]
@@ -348,6 +410,16 @@ fn the_rules_see_what_they_should() {
 
     let used = crate_modules("use crate::{gpu::Device, op::{Op, Io}, plan}; fn f(x: crate::cpu::Cpu) {}");
     assert_eq!(used.into_iter().collect::<Vec<_>>(), ["cpu", "gpu", "op", "plan"]);
+
+    let uses = |pairs: &[(&str, &str)]| {
+        let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (module, used) in pairs {
+            uses.entry((*module).to_owned()).or_default().insert((*used).to_owned());
+        }
+        uses
+    };
+    assert_eq!(ties(&uses(&[("a", "b"), ("b", "c"), ("c", "b")])), ["b and c use each other"]);
+    assert!(ties(&uses(&[("a", "b"), ("b", "c"), ("c", "a")])).is_empty());
 
     let manifest = "[package]\nname = \"x\"\n[dependencies]\n# c\nwgpu = \"1\"\nengine.workspace = true\n[features]\nz = []\n\
                     [target.'cfg(unix)'.dev-dependencies]\nnaga = { version = \"1\" }\n[dependencies.clap]\nversion = \"4\"\n";

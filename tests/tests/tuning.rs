@@ -1,12 +1,12 @@
 //! The tuner on every adapter: what it finds is used and right, what is wrong is refused, what is kept is read again.
 use engine::{
     DType, Graph, TensorDesc,
+    adapter::AdapterSummary,
     cpu::CpuIo,
+    error::{LowerError, RunError},
     executor::Executor,
-    gpu::{AdapterSummary, Gpu, GpuExecutor, GpuOptions},
-    op::{Dispatch, Io, Lowered, Op, OpError},
-    plan::PlanError,
-    run::RunError,
+    gpu::{Gpu, GpuExecutor, GpuOptions},
+    op::{Io, Launch, Lowered, Op, OpError},
     target::Target,
     tuner::{Outcome, TuningEvent, TuningMode, TuningOptions, TuningTable},
 };
@@ -157,7 +157,7 @@ impl Op for Defective {
         output.elements() as u64
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (form, choice) =
             target.tuning.pick("defective".to_owned(), &FORMS).unwrap_or_else(|| panic!("no forms"));
         let count = u32::try_from(io.output.elements()).unwrap_or(u32::MAX);
@@ -173,8 +173,8 @@ impl Op for Defective {
         }
         let params = count.to_le_bytes().to_vec();
         let grid = target.fold(io.output.elements());
-        let dispatch = Dispatch { kernel: &shaders::ADD, variant, params, bindings, grid };
-        Ok(Lowered { dispatches: vec![dispatch], scratch: Vec::new(), choice: Some(choice) })
+        let launch = Launch { kernel: &shaders::ADD, variant, params, bindings, grid };
+        Ok(Lowered { launches: vec![launch], scratch: Vec::new(), choice: Some(choice) })
     }
 
     fn evaluate(&self, _: &mut CpuIo<'_>) {}

@@ -150,7 +150,7 @@ fn decode(
     if tiles.len() < 4 {
         return Err(format!("{} tiles prove little", tiles.len()).into());
     }
-    let mut blender = Blender::new(tiling, width, whole);
+    let mut blender = Blender::new(tiling, whole);
     for tile in tiles {
         // Planes take the place of frames.
         let ([.., h, w, _], part) = crop(whole_latents, [c * f, height, width, 1], &tile);
@@ -166,7 +166,7 @@ fn decode(
         }
         executor.drop_state(&state);
         release(executor, &memory);
-        blender.add([whole[0], h * scale, w * scale, 3], video);
+        blender.add(tile.place, [whole[0], h * scale, w * scale, 3], video);
     }
     let mut got = blender.finish();
     if fixture.starts_with("wan") {
@@ -197,7 +197,7 @@ fn encode(
     let (whole, want) = recorded(&format!("{fixture}.moments"));
     size[0] = chunks.iter().sum();
     let scale = size[2] / whole[2];
-    let mut blender = Blender::new(tiling, size[2], whole);
+    let mut blender = Blender::new(tiling, whole);
     for tile in tiling.tiles(size[1], size[2]) {
         let ([_, h, w, _], part) = crop(&video, size, &tile);
         let memory = ConvMemory::new(Precision::F32);
@@ -210,7 +210,7 @@ fn encode(
             start += frames;
         }
         release(executor, &memory);
-        blender.add([whole[0], h / scale, w / scale, whole[3]], moments);
+        blender.add(tile.place, [whole[0], h / scale, w / scale, whole[3]], moments);
     }
     compare(fixture, &blender.finish(), &want)
 }

@@ -3,7 +3,7 @@
 use engine::{
     DType, Graph, TensorId, Weight,
     executor::Executor,
-    models::{RopeTables, t5::relative_buckets, wan::rope_tables},
+    models::{RopeTables, encoders::t5::relative_buckets, wan::rope_tables},
     nn::{CausalConv, ChannelNorm, ConvMemory, Linear, Precision},
     ops::{
         Activation, AttentionInputs, Conv3dOptions, Fill, LayerNormOptions, MatmulOptions, OutputFrames,

@@ -3,7 +3,7 @@
 use engine::{
     DType, Graph,
     executor::Executor,
-    models::{DenoisingTransformer, TextContext, wan::WanTransformer},
+    models::{Context, ContextInputs, DenoisingTransformer, StepInputs, Times, wan::WanTransformer},
     nn::Precision,
     pipeline::TensorData,
     run::RunInput,
@@ -65,7 +65,8 @@ fn side_by_side(executor: &mut Executor, precision: Precision, bar: f64) -> Resu
     let prompts: Vec<Vec<f32>> = (0..PASSES).map(|pass| noise(LENGTH * config.text_dim, pass)).collect();
     let mut contexts = Vec::new();
     for prompts in prompts.chunks(1).chain([&prompts[..], &prompts[1..]]) {
-        let (graph, context) = transformer.context_graph(LENGTH, prompts.len(), precision, false)?;
+        let inputs = ContextInputs { passes: prompts.len(), ..ContextInputs::new(&[LENGTH], precision) };
+        let (graph, context) = transformer.context_graph(&inputs)?;
         compute(executor, graph, &[RunInput::f32("embeds", &prompts.concat())])?;
         contexts.push(context);
     }
@@ -83,7 +84,7 @@ fn side_by_side(executor: &mut Executor, precision: Precision, bar: f64) -> Resu
             }
         }
     }
-    contexts.iter().flat_map(TextContext::states).for_each(|state| executor.drop_state(state));
+    contexts.iter().flat_map(|context| &context.states).for_each(|state| executor.drop_state(state));
     executor.release_unused();
     Ok(())
 }
@@ -92,7 +93,7 @@ fn velocities(
     executor: &mut Executor,
     transformer: &WanTransformer,
     config: &WanTransformerConfig,
-    contexts: &[&TextContext],
+    contexts: &[&Context],
     precision: Precision,
 ) -> Result<Vec<Vec<f32>>, Failed> {
     let [t, h, w] = config.patch_size;
@@ -101,7 +102,9 @@ fn velocities(
     let mut graph = Graph::new();
     let x = graph.input("latents", &shape, DType::F32);
     let timestep = graph.input("timestep", &[1], DType::F32);
-    let outputs = transformer.forward(&mut graph, x, timestep, contexts, None, precision)?;
+    let times = Times::Whole(timestep);
+    let inputs = StepInputs { latents: x, times, contexts, condition: None, precision };
+    let outputs = transformer.forward(&mut graph, &inputs)?;
     let names: Vec<String> = (0..outputs.len()).map(|pass| format!("pass {pass}")).collect();
     for (name, output) in names.iter().zip(outputs) {
         graph.output(name, output);

@@ -2,17 +2,17 @@
 
 use crate::args::{BenchArgs, WeightArg};
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::output::check_folder;
 use crate::progress::tuning_line;
-use crate::request::{Flags, Shape};
+use crate::request::told;
 use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
-use engine::pipeline::{EngineError, GenerationSettings, LoadOptions, ModelBench, StageTimes, open_executor};
+use engine::pipeline::{EngineError, LoadOptions, Request, open_executor};
 use engine::tuner::TuningEvent;
-use engine::workbench::{BenchCase, Peaks, cases, measure};
-use model_loader::config::GenerationConfig;
-use model_loader::{DType, WeightSource};
+use model_loader::DType;
 use std::ops::ControlFlow;
+use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, measure};
 
 /// Measures, and prints a table or JSON on the standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -26,8 +26,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             None => of_kernels(args).await,
         }
     })?;
-    if let Some(path) = &args.svg {
-        roofline::write(&report, path)?;
+    let svg = args.svg.as_deref().map(|path| roofline::write(&report, path)).transpose()?;
+    if let Some(notice) = svg.and_then(|svg| svg.notice) {
+        ui::note(&notice);
     }
     ui::print(&if args.json { report.as_json() } else { report.as_text() })
 }
@@ -51,8 +52,12 @@ fn note_tuning(event: TuningEvent<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn failed(error: impl Into<EngineError>) -> Failure {
-    Failure::from(&error.into())
+fn setup(args: &BenchArgs) -> Setup {
+    Setup::asked(&args.device, args.precision)
+}
+
+fn failed<E: Into<EngineError>>(setup: Setup) -> impl Fn(E) -> Failure {
+    move |error| Failure::of_engine(&error.into(), setup)
 }
 
 async fn of_kernels(args: &BenchArgs) -> Result<Report> {
@@ -64,15 +69,18 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
             .hint("without a filter all are measured and named"));
     }
     let LoadOptions { device, precision, gpu, .. } = options(args);
-    let (mut executor, device) = open_executor(device, precision, gpu).await.map_err(failed)?;
-    let peaks = Peaks::measure(&mut executor).await.map_err(failed)?;
+    let opened = open_executor(device, precision, gpu).await;
+    let (mut executor, device) = opened.map_err(failed(setup(args)))?;
+    let setup = setup(args).opened(&device);
+    let peaks = Peaks::measure(&mut executor).await.map_err(failed(setup))?;
     let mut rows = Vec::with_capacity(cases.len());
     for case in cases {
         ui::note(&format!("measuring {}", case.name));
-        let graph = case.graph().map_err(failed)?;
-        executor.tune(&graph, &mut note_tuning).await.map_err(failed)?;
-        let mut program = executor.compile(graph).await.map_err(failed)?;
-        let measured = measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed)?;
+        let graph = case.graph().map_err(failed(setup))?;
+        executor.tune(&graph, &mut note_tuning).await.map_err(failed(setup))?;
+        let mut program = executor.compile(graph).await.map_err(failed(setup))?;
+        let measured =
+            measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed(setup))?;
         rows.push(Row::of_case(case.name, &measured));
     }
     let title = "kernels".to_owned();
@@ -80,24 +88,24 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
 }
 
 async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
-    let folder = model::open(Some(path))?;
-    let defaults = GenerationConfig::load(&folder).map_err(model::failure)?;
-    let facts = model::facts_of_configs(&folder)?;
-    let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: None };
-    let (shape, notice) = Shape::new(&flags, &defaults, &facts)?;
-    if let Some(notice) = notice {
-        ui::note(&notice);
-    }
-    let settings = GenerationSettings {
-        num_inference_steps: defaults.num_inference_steps.unwrap_or(facts.published.num_inference_steps),
-        ..GenerationSettings::new("", shape.width as usize, shape.height as usize, shape.frames as usize)
+    let model = model::read_configs(&model::open(Some(path))?, args.weights.into())?;
+    let count = |number: Option<u32>| number.map(|number| number as usize);
+    let request = Request {
+        width: count(args.width),
+        height: count(args.height),
+        num_frames: count(args.frames),
+        ..Request::default()
     };
-    let weights = WeightSource::Random(args.weights.into());
-    let mut bench = ModelBench::open(&folder, weights, options(args)).await.map_err(failed)?;
-    let peaks = Peaks::measure(bench.executor()).await.map_err(failed)?;
-    let size = format!("{}x{}, {} frames", shape.width, shape.height, shape.frames);
-    ui::note(&format!("measuring a step and the decoder for {size}"));
-    let stages = bench.measure(&settings, args.runs as usize, &mut note_tuning).await.map_err(failed)?;
+    let (settings, notices) = model.resolve(&request).map_err(failed(setup(args)))?;
+    notices.iter().for_each(|notice| ui::note(&told(notice)));
+    let opened = ModelBench::open(model, options(args)).await;
+    let mut bench = opened.map_err(failed(setup(args)))?;
+    let setup = setup(args).opened(bench.device_name());
+    let peaks = Peaks::measure(bench.executor()).await.map_err(failed(setup))?;
+    let size = format!("{}x{}, {} frames", settings.width, settings.height, settings.num_frames);
+    ui::note(&format!("measuring the stages of {size}"));
+    let stages =
+        bench.measure(&settings, args.runs as usize, &mut note_tuning).await.map_err(failed(setup))?;
     let device = bench.device_name().to_owned();
     let stages = stages.iter().map(|times| stage(times, &size)).collect();
     Ok(Report { device, peaks, stages })

@@ -1,20 +1,22 @@
 //! `kinora generate`: a prompt becomes a file.
 
-use crate::args::{GenerateArgs, PrecisionArg};
+use crate::args::GenerateArgs;
 use crate::encode::{self, Rate, VideoInfo};
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
+use crate::model::DEFAULT_NAME;
 use crate::progress::Progress;
+use crate::provenance::Provenance;
 use crate::recorder::Recorder;
 use crate::request::Request;
-use crate::settings::Settings;
 use crate::tensors::Dump;
 use crate::trace::Trace;
-use crate::{cache, interrupt, memory, threads, ui};
+use crate::{cache, interrupt, memory, provenance, threads, ui};
 use engine::diffusion::NoiseSource;
-use engine::nn::Precision;
 use engine::picture::Fit;
-use engine::pipeline::{EngineError, LoadOptions, Report, VideoPipeline};
+use engine::pipeline::{EngineError, Job, LoadOptions, Report, Settings as VideoSettings, VideoPipeline};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Makes the video and prints its name.
@@ -23,6 +25,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     threads::limit(args.threads)?;
     let cancel = interrupt::install()?;
     let request = Request::new(args)?;
+    request.target.check_stream(&std::io::stdout())?;
     let trace = args.trace.as_deref().map(Trace::create).transpose()?;
     let dump = args.dump.as_deref().map(Dump::create).transpose()?;
     let mut recorder = Recorder::new(Progress::new(args.quiet), trace, dump);
@@ -34,26 +37,31 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         device: args.device.clone().into(),
         precision: args.precision.into(),
         gpu: cache::gpu_options(args.tuning),
-        cancel,
+        ..LoadOptions::default()
     };
-    let loaded = pollster::block_on(VideoPipeline::load(&request.folder, options));
-    let mut pipeline = loaded.map_err(|error| failure(&mut recorder, &error))?;
+    let Request { target, model, settings, options: job_options, .. } = request;
+    let asked = Setup::asked(&args.device, args.precision);
+    let opened = pollster::block_on(VideoPipeline::open(model, options));
+    let mut pipeline = opened.map_err(|error| failure(&mut recorder, &error, asked))?;
+    let setup = asked.opened(pipeline.device_name());
+    recorder.note(&format!("computing on {}", pipeline.device_name()));
     let info = VideoInfo {
-        width: request.shape.width,
-        height: request.shape.height,
-        rate: Rate::from_fps(request.shape.fps),
-        frames: request.shape.frames,
-        metadata: written_settings(&request, args.precision, &pipeline).metadata(),
+        width: small(settings.width),
+        height: small(settings.height),
+        rate: Rate::from_fps(settings.fps),
+        frames: small(settings.num_frames),
+        metadata: source(args, &settings, &pipeline).metadata(),
     };
-    recorder.write_to(encode::open(&request.target, info, args.native_size)?);
-    let report = pollster::block_on(pipeline.generate(&request.settings, &mut recorder));
-    let report = report.map_err(|error| failure(&mut recorder, &error))?;
+    recorder.write_to(encode::open(&target, info, args.native_size)?);
+    let job = Job { options: job_options, cancel, ..Job::new(&settings, &mut recorder) };
+    let report = pollster::block_on(pipeline.run(job));
+    let report = report.map_err(|error| failure(&mut recorder, &error, setup))?;
 
     let (written, writing, progress) = recorder.finish()?;
-    if let Some(notice) = &written.notice {
+    for notice in &written.notices {
         progress.note(notice);
     }
-    progress.note(&summary(&report, writing, start.elapsed(), request.settings.seed));
+    progress.note(&summary(&report, writing, start.elapsed(), settings.seed));
     match &written.name {
         Some(name) => ui::print(&format!("{name}\n")),
         None => Ok(()),
@@ -61,61 +69,48 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
 }
 
 /// The engine's error, unless the run was stopped from this side: then the reason for that.
-fn failure(recorder: &mut Recorder, error: &EngineError) -> Failure {
+fn failure(recorder: &mut Recorder, error: &EngineError, setup: Setup) -> Failure {
     match recorder.stopped() {
         Err(stopped) => stopped,
-        Ok(()) => Failure::from(error),
+        Ok(()) => Failure::of_engine(error, setup),
     }
 }
 
-impl From<&EngineError> for Failure {
-    fn from(error: &EngineError) -> Self {
-        let failure =
-            if error.is_users() { Self::user(error.to_string()) } else { Self::system(error.to_string()) };
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    }
-}
-
-impl From<PrecisionArg> for Precision {
-    fn from(precision: PrecisionArg) -> Self {
-        match precision {
-            PrecisionArg::F32 => Self::F32,
-            PrecisionArg::F16 => Self::F16,
-        }
-    }
+/// A checked size or length.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// What goes into the file, so that it can be made again.
-fn written_settings(request: &Request, precision: PrecisionArg, pipeline: &VideoPipeline) -> Settings {
-    let settings = &request.settings;
-    Settings {
+fn source(args: &GenerateArgs, settings: &VideoSettings, pipeline: &VideoPipeline) -> Provenance {
+    let typed = |path: &Path| path.display().to_string();
+    Provenance {
         kinora: env!("CARGO_PKG_VERSION"),
         prompt: settings.prompt.clone(),
         negative_prompt: settings.negative_prompt.clone(),
-        model: request.folder.name().to_owned(),
+        model: args.model.as_deref().map_or_else(|| DEFAULT_NAME.to_owned(), typed),
         seed: settings.seed,
-        noise: match (&settings.initial_latents, settings.noise) {
-            (Some(_), _) => "file",
-            (None, NoiseSource::TorchCpu) => "torch",
-            (None, NoiseSource::Philox) => "philox",
+        noise: match settings.noise {
+            NoiseSource::TorchCpu => "torch",
+            NoiseSource::Philox => "philox",
         },
-        width: request.shape.width,
-        height: request.shape.height,
-        frames: request.shape.frames,
-        fps: request.shape.fps,
+        initial_latents: args.initial_latents.as_deref().map(typed),
+        width: small(settings.width),
+        height: small(settings.height),
+        frames: small(settings.num_frames),
+        fps: provenance::rate(Rate::from_fps(settings.fps)),
         steps: settings.num_inference_steps,
         guidance: settings.guidance_scale,
         dynamic_guidance: settings.dynamic_guidance,
-        image: request.image_name.clone(),
-        image_fit: request.image_name.as_ref().map(|_| match settings.image_fit {
+        image: args.image.as_deref().map(typed),
+        image_fit: args.image.as_ref().map(|_| match settings.image_fit {
             Fit::Stretch => "stretch",
             Fit::Crop => "crop",
         }),
-        scheduler: settings.scheduler.unwrap_or(pipeline.scheduler_kind()).name().to_owned(),
-        precision: Precision::from(precision).to_string(),
+        scheduler: settings.scheduler.unwrap_or(pipeline.model().scheduler_kind()).name().to_owned(),
+        precision: pipeline.precision().to_string(),
+        memory: args.memory,
+        native_size: args.native_size,
         device: pipeline.device_name().to_owned(),
     }
 }

@@ -3,14 +3,15 @@
 use crate::args::InspectArgs;
 use crate::encode::metadata::read_settings;
 use crate::error::{Failure, Result};
+use crate::hints::Setup;
 use crate::model::{self, DEFAULT_NAME};
-use crate::request::{Flags, Shape};
-use crate::{cache, settings, ui};
+use crate::request::told;
+use crate::{cache, provenance, ui};
 use engine::gpu::GpuOptions;
-use engine::pipeline::{GenerationSettings, LoadOptions, StagePlan, VideoPipeline};
+use engine::pipeline::{JobOptions, LoadOptions, Request, Stage, VideoPipeline};
 use engine::plan::PlannedOp;
 use engine::tuner::{TuningMode, TuningOptions};
-use model_loader::config::{GenerationConfig, SchedulerConfig, T5Config, TokenizerConfig};
+use model_loader::config::{GenerationConfig, ModelScheduler, TokenizerConfig};
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
 use std::fmt::Write as _;
 
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let path = &args.target;
     if path.is_file() {
         return match read_settings(path)? {
-            Some(found) => ui::print(&settings::describe(&found)),
+            Some(found) => ui::print(&provenance::describe(&found)),
             None => Err(Failure::user(format!("`{}` holds no settings of kinora's", path.display()))
                 .hint("other programs drop them when they convert a file")),
         };
@@ -31,6 +32,9 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     }
     let folder = model::open(Some(path))?;
     let mut text = describe(&folder)?;
+    for notice in folder.notices() {
+        ui::note(&notice);
+    }
     if args.plan {
         text.push('\n');
         text.push_str(&plans(args, &folder)?);
@@ -40,20 +44,17 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
 
 /// What a video of the asked size would run, stage by stage, and the memory that it takes.
 fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
-    let model = GenerationConfig::load(folder).map_err(model::failure)?;
-    let flags = Flags { width: args.width, height: args.height, frames: args.frames, fps: None };
-    let (shape, notice) = Shape::new(&flags, &model, &model::facts(folder)?)?;
-    if let Some(notice) = notice {
-        ui::note(&notice);
-    }
-    let settings =
-        GenerationSettings::new("", shape.width as usize, shape.height as usize, shape.frames as usize);
-    let settings = GenerationSettings {
-        num_inference_steps: model.num_inference_steps.unwrap_or(settings.num_inference_steps),
-        flow_shift: model.flow_shift,
-        memory: args.memory,
-        ..settings
+    let count = |number: Option<u32>| number.map(|number| number as usize);
+    let request = Request {
+        width: count(args.width),
+        height: count(args.height),
+        num_frames: count(args.frames),
+        ..Request::default()
     };
+    let model = model::read(folder)?;
+    let (settings, notices) =
+        model.resolve(&request).map_err(|error| Failure::of_engine(&error, Setup::default()))?;
+    notices.iter().for_each(|notice| ui::note(&told(notice)));
     // As it would run: with what was measured, without measuring.
     let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
@@ -62,27 +63,31 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };
-    let pipeline = pollster::block_on(VideoPipeline::load(folder, options)).map_err(|e| Failure::from(&e))?;
-    let plans = pipeline.plans(&settings).map_err(|e| Failure::from(&e))?;
+    let asked = Setup::asked(&args.device, args.precision);
+    let opened = pollster::block_on(VideoPipeline::open(model, options));
+    let mut pipeline = opened.map_err(|error| Failure::of_engine(&error, asked))?;
+    let setup = asked.opened(pipeline.device_name());
+    let job = JobOptions { memory: args.memory, ..JobOptions::default() };
+    let stages = pipeline.stages(&settings, job).map_err(|error| Failure::of_engine(&error, setup))?;
 
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _ = writeln!(
         text,
         "plan for {}x{}, {} frames, {} on {}",
-        shape.width,
-        shape.height,
-        shape.frames,
+        settings.width,
+        settings.height,
+        settings.num_frames,
         pipeline.precision(),
         pipeline.device_name()
     );
     let heads = ["stage", "runs", "GFLOP a run", "weights", "working memory", "largest binding"];
     let mut rows = vec![heads.map(str::to_owned)];
-    rows.extend(plans.iter().map(|StagePlan { stage, runs, plan }| {
+    rows.extend(stages.iter().map(|Stage { name, runs, plan, .. }| {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         let gflop = plan.flops() as f64 / 1e9;
         [
-            (*stage).to_owned(),
+            (*name).to_owned(),
             runs.to_string(),
             format!("{gflop:.3}"),
             ui::bytes(plan.weight_bytes),
@@ -92,25 +97,25 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     }));
     text.push_str(&ui::table(&rows));
     text.push('\n');
-    text.push_str(&fusion(&plans));
-    for StagePlan { stage, plan, .. } in &plans {
-        let _ = write!(text, "\n{stage}\n{plan}");
+    text.push_str(&fusion(&stages));
+    for Stage { name, plan, .. } in &stages {
+        let _ = write!(text, "\n{name}\n{plan}");
     }
     Ok(text)
 }
 
 /// What one run of each stage launches and moves, and what it would launch unfused and must move.
-fn fusion(plans: &[StagePlan]) -> String {
+fn fusion(stages: &[Stage]) -> String {
     let heads =
         ["one run", "launches", "unfused", "bytes moved", "unavoidable", "ratio", "the op furthest above"];
     let mut rows = vec![heads.map(str::to_owned)];
-    rows.extend(plans.iter().map(|StagePlan { stage, plan, .. }| {
+    rows.extend(stages.iter().map(|Stage { name, plan, .. }| {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         let ratio = plan.bytes() as f64 / plan.least_bytes().max(1) as f64;
         let excess = |op: &&PlannedOp| op.cost.bytes.saturating_sub(op.cost.least_bytes);
         let worst = plan.ops.iter().max_by_key(excess).filter(|op| excess(op) > 0);
         [
-            (*stage).to_owned(),
+            (*name).to_owned(),
             plan.launches().to_string(),
             plan.unfused_launches().to_string(),
             ui::bytes(plan.bytes()),
@@ -130,14 +135,18 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     let _ = writeln!(text, "model      {}", folder.location());
     let _ = writeln!(text, "pipeline   {}", index.pipeline);
     let _ = writeln!(text, "settings   {}", generation(folder)?);
-    let scheduler = SchedulerConfig::load(folder, "scheduler").map_err(model::failure)?;
-    let shift = scheduler.flow_shift().map(|shift| format!(", shift {shift}")).unwrap_or_default();
-    let _ = writeln!(text, "scheduler  {}{shift}", index.class("scheduler").unwrap_or("?"));
+    let scheduler = ModelScheduler::load(folder, "scheduler").map_err(model::failure)?;
+    let about = match &scheduler {
+        ModelScheduler { unsupported: Some(reason), .. } => format!(", cannot be run: {reason}"),
+        ModelScheduler { config, .. } => {
+            config.flow_shift().map(|shift| format!(", shift {shift}")).unwrap_or_default()
+        }
+    };
+    let _ = writeln!(text, "scheduler  {}{about}", index.class("scheduler").unwrap_or("?"));
     let tokenizer = Tokenizer::open(folder).map_err(model::failure)?;
     let _ = writeln!(text, "tokenizer  {} pieces{}", tokenizer.vocab_size(), longest_prompt(folder)?);
 
-    model::facts(folder)?;
-    T5Config::load(folder, "text_encoder").map_err(model::failure)?;
+    model::read(folder)?;
     let mut rows = vec![["part", "class", "parameters", "tensors", "stored", "types"].map(str::to_owned)];
     for part in ["text_encoder", "transformer", "vae"] {
         let weights = Checkpoint::open(folder, part).map_err(model::failure)?;

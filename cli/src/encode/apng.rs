@@ -1,6 +1,7 @@
 //! Animated PNG: every pixel exact, plays in browsers, no patents and no codec needed.
 
-use super::staging::StagedFile;
+use super::png::io_error;
+use super::staging::{Existing, StagedFile};
 use super::{VideoInfo, VideoWriter, Written};
 use crate::error::{Failure, Result};
 use crate::video::Frame;
@@ -17,13 +18,13 @@ pub(crate) struct Apng {
 impl Apng {
     /// Starts a file. The format wants the number of frames in its header.
     pub(crate) fn create(target: &Path, info: &VideoInfo) -> Result<Self> {
-        let staged = StagedFile::create(target)?;
+        let staged = StagedFile::create(target, Existing::Replace)?;
         let writer = start(&staged, info).map_err(|e| staged.failure(&e))?;
         Ok(Self { writer, staged })
     }
 
     fn failure(&self, error: png::EncodingError) -> Failure {
-        self.staged.failure(&io::Error::from(error))
+        self.staged.failure(&io_error(error))
     }
 }
 
@@ -31,9 +32,9 @@ fn start(staged: &StagedFile, info: &VideoInfo) -> io::Result<png::Writer<BufWri
     let file = BufWriter::new(staged.file().try_clone()?);
     let mut encoder = super::png::encoder(file, info.width, info.height, &info.metadata)?;
     let (numerator, denominator) = info.rate.delay();
-    encoder.set_animated(info.frames, 0)?;
-    encoder.set_frame_delay(numerator, denominator)?;
-    Ok(encoder.write_header()?)
+    encoder.set_animated(info.frames, 0).map_err(io_error)?;
+    encoder.set_frame_delay(numerator, denominator).map_err(io_error)?;
+    encoder.write_header().map_err(io_error)
 }
 
 impl VideoWriter for Apng {
@@ -44,9 +45,7 @@ impl VideoWriter for Apng {
     fn finish(self: Box<Self>) -> Result<Written> {
         let Self { writer, staged } = *self;
         // Finishing flushes the buffer too.
-        writer.finish().map_err(|e| staged.failure(&io::Error::from(e)))?;
-        let name = staged.target().display().to_string();
-        staged.commit()?;
-        Ok(Written { name: Some(name), notice: None })
+        writer.finish().map_err(|e| staged.failure(&io_error(e)))?;
+        staged.commit().map(Written::from)
     }
 }

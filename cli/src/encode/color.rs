@@ -1,12 +1,41 @@
-//! RGB to BT.709 YCbCr in limited range, in whole numbers: the same bytes on every machine.
+//! RGB to YCbCr in limited range, in whole numbers: the same bytes on every machine.
 //!
-//! With 16 fractional bits, `Y = 16 + 219/255 (0.2126 R + 0.7152 G + 0.0722 B)`, and `Cb`, `Cr` the scaled differences
-//! of blue and red to luma around 128. The chroma weights add up to zero and the luma weights to 219/255, so grey has no
-//! tint and white is 235.
+//! With 16 fractional bits, `Y = 16 + 219/255 (Kr R + Kg G + Kb B)`, and `Cb`, `Cr` are the scaled differences of blue
+//! and red to luma around 128. The chroma weights add up to zero and the luma weights to 219/255, so grey has no tint
+//! and white is 235.
 
-const LUMA: [i32; 3] = [11_966, 40_254, 4_064];
-const BLUE: [i32; 3] = [-6_596, -22_188, 28_784];
-const RED: [i32; 3] = [28_784, -26_145, -2_639];
+/// Which weights luma has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matrix {
+    /// What readers assume of a stream that does not say.
+    Bt601,
+    /// What video of today is tagged with.
+    Bt709,
+}
+
+/// The weights of red, green and blue in each plane.
+struct Weights {
+    luma: [i32; 3],
+    blue: [i32; 3],
+    red: [i32; 3],
+}
+
+impl Matrix {
+    const fn weights(self) -> Weights {
+        match self {
+            Self::Bt601 => Weights {
+                luma: [16_829, 33_039, 6_416],
+                blue: [-9_714, -19_070, 28_784],
+                red: [28_784, -24_103, -4_681],
+            },
+            Self::Bt709 => Weights {
+                luma: [11_966, 40_254, 4_064],
+                blue: [-6_596, -22_188, 28_784],
+                red: [28_784, -26_145, -2_639],
+            },
+        }
+    }
+}
 
 /// A picture in three planes; chroma has its own width and height.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,20 +54,22 @@ pub(crate) struct Planes {
 
 impl Planes {
     /// One chroma sample to each pixel.
-    pub(crate) fn full(width: usize, height: usize, rgb: &[u8]) -> Self {
+    pub(crate) fn full(matrix: Matrix, width: usize, height: usize, rgb: &[u8]) -> Self {
+        let weights = matrix.weights();
         let (pixels, _) = rgb[..3 * width * height].as_chunks::<3>();
         Self {
             size: (width, height),
             chroma_size: (width, height),
-            y: pixels.iter().map(|p| channel(&LUMA, &p.map(i32::from), 0, 16)).collect(),
-            cb: pixels.iter().map(|p| channel(&BLUE, &p.map(i32::from), 0, 128)).collect(),
-            cr: pixels.iter().map(|p| channel(&RED, &p.map(i32::from), 0, 128)).collect(),
+            y: pixels.iter().map(|p| channel(&weights.luma, &p.map(i32::from), 0, 16)).collect(),
+            cb: pixels.iter().map(|p| channel(&weights.blue, &p.map(i32::from), 0, 128)).collect(),
+            cr: pixels.iter().map(|p| channel(&weights.red, &p.map(i32::from), 0, 128)).collect(),
         }
     }
 
     /// One chroma sample to two by two pixels, their mean. An odd last column or row is doubled, since the format has
     /// even sizes only.
-    pub(crate) fn halved(width: usize, height: usize, rgb: &[u8]) -> Self {
+    pub(crate) fn halved(matrix: Matrix, width: usize, height: usize, rgb: &[u8]) -> Self {
+        let weights = matrix.weights();
         let (pixels, _) = rgb[..3 * width * height].as_chunks::<3>();
         let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
         let mut planes = Self {
@@ -50,7 +81,7 @@ impl Planes {
         };
         for row in 0..2 * half_height {
             let line = &pixels[row.min(height - 1) * width..][..width];
-            planes.y.extend(line.iter().map(|p| channel(&LUMA, &p.map(i32::from), 0, 16)));
+            planes.y.extend(line.iter().map(|p| channel(&weights.luma, &p.map(i32::from), 0, 16)));
             if width % 2 == 1 {
                 planes.y.extend(planes.y.last().copied());
             }
@@ -66,8 +97,8 @@ impl Planes {
                         *total += i32::from(value);
                     }
                 }
-                planes.cb.push(channel(&BLUE, &sum, 2, 128));
-                planes.cr.push(channel(&RED, &sum, 2, 128));
+                planes.cb.push(channel(&weights.blue, &sum, 2, 128));
+                planes.cr.push(channel(&weights.red, &sum, 2, 128));
             }
         }
         planes
@@ -87,22 +118,31 @@ mod tests {
     use super::*;
 
     /// The definition, in floating point.
-    fn reference([r, g, b]: [u8; 3]) -> [f64; 3] {
+    fn reference(matrix: Matrix, [r, g, b]: [u8; 3]) -> [f64; 3] {
+        let (kr, kb) = match matrix {
+            Matrix::Bt601 => (0.299, 0.114),
+            Matrix::Bt709 => (0.2126, 0.0722),
+        };
         let [r, g, b] = [r, g, b].map(|v| f64::from(v) / 255.0);
-        let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
-        [16.0 + 219.0 * y, 128.0 + 224.0 * (b - y) / 1.8556, 128.0 + 224.0 * (r - y) / 1.5748]
+        let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+        let (blue, red) = ((b - y) / (2.0 - 2.0 * kb), (r - y) / (2.0 - 2.0 * kr));
+        [16.0 + 219.0 * y, 128.0 + 224.0 * blue, 128.0 + 224.0 * red]
     }
+
+    const BOTH: [Matrix; 2] = [Matrix::Bt601, Matrix::Bt709];
 
     #[test]
     fn every_colour_is_rounded_from_the_definition() {
-        for r in (0..=255).step_by(5) {
-            for g in (0..=255).step_by(3) {
-                for b in (0..=255).step_by(5) {
-                    let rgb = [r, g, b];
-                    let planes = Planes::full(1, 1, &rgb);
-                    let got = [planes.y[0], planes.cb[0], planes.cr[0]].map(f64::from);
-                    for (got, want) in got.iter().zip(reference(rgb)) {
-                        assert!((got - want).abs() <= 0.51, "{rgb:?}: {got} for {want}");
+        for matrix in BOTH {
+            for r in (0..=255).step_by(5) {
+                for g in (0..=255).step_by(3) {
+                    for b in (0..=255).step_by(5) {
+                        let rgb = [r, g, b];
+                        let planes = Planes::full(matrix, 1, 1, &rgb);
+                        let got = [planes.y[0], planes.cb[0], planes.cr[0]].map(f64::from);
+                        for (got, want) in got.iter().zip(reference(matrix, rgb)) {
+                            assert!((got - want).abs() <= 0.51, "{matrix:?} {rgb:?}: {got} for {want}");
+                        }
                     }
                 }
             }
@@ -111,19 +151,21 @@ mod tests {
 
     #[test]
     fn greys_have_no_tint_and_stay_in_range() {
-        for grey in 0..=255 {
-            let planes = Planes::full(1, 1, &[grey; 3]);
-            assert_eq!((planes.cb[0], planes.cr[0]), (128, 128));
+        for matrix in BOTH {
+            for grey in 0..=255 {
+                let planes = Planes::full(matrix, 1, 1, &[grey; 3]);
+                assert_eq!((planes.cb[0], planes.cr[0]), (128, 128));
+            }
+            assert_eq!(Planes::full(matrix, 1, 1, &[0; 3]).y, [16]);
+            assert_eq!(Planes::full(matrix, 1, 1, &[255; 3]).y, [235]);
         }
-        assert_eq!(Planes::full(1, 1, &[0; 3]).y, [16]);
-        assert_eq!(Planes::full(1, 1, &[255; 3]).y, [235]);
     }
 
     #[test]
     fn odd_sizes_are_padded_with_the_edge() {
         let rgb: Vec<u8> = (0..3 * 3 * 5).map(|i| u8::try_from(i * 5 % 256).unwrap()).collect();
-        let full = Planes::full(3, 5, &rgb);
-        let halved = Planes::halved(3, 5, &rgb);
+        let full = Planes::full(Matrix::Bt601, 3, 5, &rgb);
+        let halved = Planes::halved(Matrix::Bt601, 3, 5, &rgb);
         assert_eq!((halved.size, halved.chroma_size), ((4, 6), (2, 3)));
         assert_eq!((halved.y.len(), halved.cb.len(), halved.cr.len()), (24, 6, 6));
         for row in 0..6 {
@@ -136,10 +178,11 @@ mod tests {
     #[test]
     fn chroma_is_the_mean_of_four() {
         let flat: Vec<u8> = [200, 30, 90].repeat(4);
-        let (full, halved) = (Planes::full(2, 2, &flat), Planes::halved(2, 2, &flat));
+        let (full, halved) =
+            (Planes::full(Matrix::Bt601, 2, 2, &flat), Planes::halved(Matrix::Bt601, 2, 2, &flat));
         assert_eq!((full.cb[0], full.cr[0]), (halved.cb[0], halved.cr[0]));
         let mixed = [255, 255, 255, 0, 0, 0, 0, 0, 255, 255, 255, 0];
-        let halved = Planes::halved(2, 2, &mixed);
+        let halved = Planes::halved(Matrix::Bt601, 2, 2, &mixed);
         assert_eq!((halved.cb[0], halved.cr[0]), (128, 128));
     }
 }

@@ -5,9 +5,13 @@ use crate::video::Frame;
 /// Frames at least this large on their shorter side stay as they are.
 const SMALLEST_SIDE: u32 = 256;
 
-/// The smallest whole factor that brings the shorter side to 256 pixels.
+/// Frames are not enlarged beyond this: the longer side of the largest H.264 video.
+const LARGEST_SIDE: u32 = super::mp4::LARGEST.0;
+
+/// The smallest whole factor that brings the shorter side to 256 pixels, or the largest that an MP4 takes.
 pub(crate) fn factor(width: u32, height: u32) -> u32 {
-    SMALLEST_SIDE.div_ceil(width.min(height).max(1)).max(1)
+    let wanted = SMALLEST_SIDE.div_ceil(width.min(height).max(1));
+    wanted.min(LARGEST_SIDE / width.max(height).max(1)).max(1)
 }
 
 /// Makes a square of `factor` by `factor` pixels out of each pixel.
@@ -44,6 +48,15 @@ mod tests {
         assert_eq!(factor(256, 256), 1);
         assert_eq!(factor(832, 480), 1);
         assert_eq!(factor(1, 1), 256);
+    }
+
+    #[test]
+    fn strips_are_enlarged_as_far_as_an_mp4_takes_them() {
+        assert_eq!(factor(1024, 16), 3);
+        assert_eq!(factor(16, 1024), 3);
+        assert_eq!(factor(2048, 16), 1);
+        assert_eq!(factor(3840, 16), 1);
+        assert_eq!(factor(8192, 16), 1);
     }
 
     #[test]

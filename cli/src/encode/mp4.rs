@@ -6,8 +6,10 @@
 mod h264;
 mod tags;
 
-use super::color::Planes;
-use super::staging::StagedFile;
+pub(super) use h264::LARGEST;
+
+use super::color::{Matrix, Planes};
+use super::staging::{Existing, StagedFile};
 use super::{VideoInfo, VideoWriter, Written};
 use crate::error::{Failure, Result};
 use crate::video::Frame;
@@ -35,7 +37,7 @@ pub(crate) struct Mp4 {
 
 impl Mp4 {
     /// Starts a file.
-    pub(crate) fn create(target: &Path, info: &VideoInfo) -> Result<Self> {
+    pub(crate) fn create(target: &Path, existing: Existing, info: &VideoInfo) -> Result<Self> {
         let encoder = H264::new(info)?;
         let tags = tags::udta(&info.metadata);
         let options = Mp4FileMuxerOptions {
@@ -44,7 +46,7 @@ impl Mp4 {
             ..Default::default()
         };
         let muxer = Mp4FileMuxer::with_options(options).map_err(|e| Failure::system(format!("MP4: {e}")))?;
-        let staged = StagedFile::create(target)?;
+        let staged = StagedFile::create(target, existing)?;
         let start = muxer.initial_boxes_bytes();
         staged.file().write_all(start).map_err(|e| staged.failure(&e))?;
         let (timescale, duration) = info.rate.ticks();
@@ -134,7 +136,7 @@ impl Mp4 {
 
 impl VideoWriter for Mp4 {
     fn frame(&mut self, frame: &Frame) -> Result<()> {
-        let planes = Planes::halved(frame.width as usize, frame.height as usize, &frame.rgb);
+        let planes = Planes::halved(Matrix::Bt709, frame.width as usize, frame.height as usize, &frame.rgb);
         let picture = self.encoder.encode(&planes)?;
         self.append(&picture)
     }
@@ -142,9 +144,7 @@ impl VideoWriter for Mp4 {
     fn finish(mut self: Box<Self>) -> Result<Written> {
         let (head, data_header) = self.head().map_err(|e| Failure::system(format!("MP4: {e}")))?;
         self.complete(&head, &data_header).map_err(|e| self.staged.failure(&e))?;
-        let name = self.staged.target().display().to_string();
-        self.staged.commit()?;
-        Ok(Written { name: Some(name), notice: None })
+        self.staged.commit().map(Written::from)
     }
 }
 

@@ -1,11 +1,16 @@
 //! Files that appear whole or not at all: written under a temporary name beside the target, renamed at the end.
 
+mod claim;
+
 use crate::error::{Failure, Result};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::{NamedTempFile, TempDir};
+
+use claim::{Claim, State, turn};
+pub(crate) use claim::{Existing, moved};
 
 /// What exists under temporary names at this moment, for the exit that runs no destructors.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -43,17 +48,24 @@ impl Drop for Registered {
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     file: NamedTempFile,
-    target: PathBuf,
+    claim: Claim,
     _registered: Registered,
+}
+
+/// The name that a file got.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Why that is not where it was wanted.
+    pub(crate) notice: Option<String>,
 }
 
 impl StagedFile {
     /// Opens a temporary file in the folder of `target`.
-    pub(crate) fn create(target: &Path) -> Result<Self> {
+    pub(crate) fn create(target: &Path, existing: Existing) -> Result<Self> {
         let target = followed(target);
-        if target.is_dir() {
-            return Err(Failure::user(format!("cannot write `{}`: it is a folder", target.display())));
-        }
+        check_target(&target)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX).suffix(".part");
         #[cfg(unix)]
@@ -64,7 +76,7 @@ impl StagedFile {
         }
         let file = builder.tempfile_in(folder_of(&target)).map_err(|e| cannot_write(&target, &e))?;
         let registered = Registered::new(file.path());
-        Ok(Self { file, target, _registered: registered })
+        Ok(Self { file, claim: Claim::new(target, existing), _registered: registered })
     }
 
     /// The open file.
@@ -72,21 +84,39 @@ impl StagedFile {
         self.file.as_file()
     }
 
-    /// Where the file will be.
+    /// Where the file is wanted.
     pub(crate) fn target(&self) -> &Path {
-        &self.target
+        self.claim.target()
     }
 
     /// The failure of a write to this file.
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {
-        cannot_write(&self.target, error)
+        cannot_write(self.target(), error)
     }
 
-    /// Flushes to the disk and gives the file its name, in place of a file of that name.
-    pub(crate) fn commit(self) -> Result<()> {
-        self.file.as_file().sync_all().map_err(|e| cannot_write(&self.target, &e))?;
-        self.file.persist(&self.target).map_err(|e| cannot_write(&self.target, &e.error))?;
-        Ok(())
+    /// Flushes to the disk and gives the file its name, in place of the file that had it when writing began. If another
+    /// run has taken the name since, the next free one.
+    pub(crate) fn commit(self) -> Result<Committed> {
+        self.file.as_file().sync_all().map_err(|e| self.failure(&e))?;
+        let _turn = turn(folder_of(self.target()));
+        let Self { mut file, claim, _registered } = self;
+        for attempt in 1.. {
+            let path = claim.name(attempt);
+            let done = match claim.state(&path, attempt) {
+                State::Taken => continue,
+                State::Ours => file.persist(&path),
+                State::Free => file.persist_noclobber(&path).or_else(|failed| {
+                    // Not every file system has a move that keeps an existing file.
+                    if path.exists() { Err(failed) } else { failed.file.persist(&path) }
+                }),
+            };
+            match done {
+                Ok(_) => return Ok(Committed { notice: claim.notice(&path), path }),
+                Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => file = failed.file,
+                Err(failed) => return Err(cannot_write(&path, &failed.error)),
+            }
+        }
+        Err(Failure::system(format!("no name like `{}` is free", claim.target().display())))
     }
 }
 
@@ -95,45 +125,74 @@ impl StagedFile {
 pub(crate) struct StagedFolder {
     folder: TempDir,
     parent: PathBuf,
-    names: Vec<String>,
+    claims: Vec<Claim>,
+    created: usize,
     _registered: Registered,
 }
 
 impl StagedFolder {
-    /// Opens a temporary folder in the folder of `target`.
-    pub(crate) fn create(target: &Path) -> Result<Self> {
+    /// Opens a temporary folder in the folder of `target` for files that will have these names.
+    pub(crate) fn create(target: &Path, names: impl Iterator<Item = String>) -> Result<Self> {
         // Empty for a bare name, so that names stay bare.
         let parent = target.parent().map(Path::to_owned).unwrap_or_default();
+        let claims = names.map(|name| Claim::new(parent.join(name), Existing::Replace)).collect();
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
             .suffix(".part")
             .tempdir_in(folder_of(target))
             .map_err(|e| cannot_write(target, &e))?;
         let registered = Registered::new(folder.path());
-        Ok(Self { folder, parent, names: Vec::new(), _registered: registered })
+        Ok(Self { folder, parent, claims, created: 0, _registered: registered })
     }
 
-    /// Creates the next file. `name` is its name without folder.
-    pub(crate) fn create_file(&mut self, name: &str) -> Result<File> {
-        let file = File::create(self.folder.path().join(name))
-            .map_err(|e| cannot_write(&self.parent.join(name), &e))?;
-        self.names.push(name.to_owned());
-        Ok(file)
+    /// Creates the next file; the path is the one that it is meant for.
+    pub(crate) fn create_file(&mut self) -> Result<(File, &Path)> {
+        let number = self.created;
+        let Some(claim) = self.claims.get(number) else {
+            return Err(Failure::system("more files than announced"));
+        };
+        let file = File::create(self.folder.path().join(number.to_string()))
+            .map_err(|e| cannot_write(claim.target(), &e))?;
+        self.created += 1;
+        Ok((file, claim.target()))
     }
 
-    /// Where the file called `name` will be.
-    pub(crate) fn target(&self, name: &str) -> PathBuf {
+    /// Where a file called `name` is or will be.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.parent.join(name)
     }
 
-    /// Gives all files their names.
-    pub(crate) fn commit(self) -> Result<()> {
-        for name in &self.names {
-            let target = self.parent.join(name);
-            fs::rename(self.folder.path().join(name), &target).map_err(|e| cannot_write(&target, &e))?;
+    /// Gives all files their names, in place of those that had them when writing began. If another run has taken one of
+    /// the names since, all get others: `names` tells for each attempt after the first. Says which attempt it was.
+    pub(crate) fn commit(self, names: impl Fn(usize) -> Vec<String>) -> Result<usize> {
+        let _turn = turn(folder_of(&self.parent.join("file")));
+        let claims = &self.claims[..self.created];
+        let mut attempt = 1;
+        let mut paths: Vec<PathBuf> = claims.iter().map(|claim| claim.target().to_owned()).collect();
+        let is_taken = |paths: &[PathBuf], attempt| {
+            claims.iter().zip(paths).any(|(claim, path)| claim.state(path, attempt) == State::Taken)
+        };
+        while is_taken(&paths, attempt) {
+            attempt += 1;
+            paths = names(attempt).iter().map(|name| self.parent.join(name)).collect();
         }
-        self.folder.close().map_err(|e| cannot_write(&self.parent, &e))
+        for (number, path) in paths.iter().enumerate() {
+            fs::rename(self.folder.path().join(number.to_string()), path)
+                .map_err(|e| cannot_write(path, &e))?;
+        }
+        self.folder.close().map_err(|e| cannot_write(&self.parent, &e))?;
+        Ok(attempt)
     }
+}
+
+/// Fails if a file cannot be put at `path`, because something else is there.
+pub(crate) fn check_target(path: &Path) -> Result<()> {
+    let wrong = match fs::metadata(path) {
+        Ok(there) if there.is_dir() => "it is a folder",
+        Ok(there) if !there.is_file() => "it is not a regular file",
+        _ => return Ok(()),
+    };
+    Err(Failure::user(format!("cannot write `{}`: {wrong}", path.display())))
 }
 
 /// The failure of a write to `path`.
@@ -145,6 +204,9 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             failure.hint("the disk is full; an earlier file of that name is untouched")
+        }
+        io::ErrorKind::FileTooLarge => {
+            failure.hint("the file is larger than `ulimit -f` or the file system allows")
         }
         _ => failure,
     }
@@ -168,83 +230,4 @@ fn followed(target: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_dropped_file_leaves_nothing_and_keeps_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.bin");
-        fs::write(&target, "old").unwrap();
-        let staged = StagedFile::create(&target).unwrap();
-        staged.file().write_all(b"new").unwrap();
-        assert_eq!(names(folder.path()).len(), 2);
-        drop(staged);
-        assert_eq!(names(folder.path()), ["a.bin"]);
-        assert_eq!(fs::read(&target).unwrap(), b"old");
-    }
-
-    #[test]
-    fn a_committed_file_replaces_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.bin");
-        fs::write(&target, "old").unwrap();
-        let staged = StagedFile::create(&target).unwrap();
-        staged.file().write_all(b"new").unwrap();
-        staged.commit().unwrap();
-        assert_eq!(names(folder.path()), ["a.bin"]);
-        assert_eq!(fs::read(&target).unwrap(), b"new");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_new_file_is_readable_like_any_other_and_a_link_stays_a_link() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.bin");
-        StagedFile::create(&target).unwrap().commit().unwrap();
-        let plain = folder.path().join("plain");
-        File::create(&plain).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&target), mode(&plain));
-
-        let link = folder.path().join("link.bin");
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        let staged = StagedFile::create(&link).unwrap();
-        staged.file().write_all(b"through").unwrap();
-        staged.commit().unwrap();
-        assert!(link.is_symlink());
-        assert_eq!(fs::read(&target).unwrap(), b"through");
-    }
-
-    #[test]
-    fn a_folder_of_files_appears_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("f.png");
-        let mut staged = StagedFolder::create(&target).unwrap();
-        staged.create_file("f-1.png").unwrap();
-        staged.create_file("f-2.png").unwrap();
-        drop(staged);
-        assert!(names(folder.path()).is_empty());
-        let mut staged = StagedFolder::create(&target).unwrap();
-        staged.create_file("f-1.png").unwrap();
-        staged.create_file("f-2.png").unwrap();
-        staged.commit().unwrap();
-        assert_eq!(names(folder.path()), ["f-1.png", "f-2.png"]);
-    }
-
-    #[test]
-    fn a_missing_folder_is_named_with_a_way_out() {
-        let failure = StagedFile::create(Path::new("/no/such/folder/a.mp4")).unwrap_err();
-        assert!(failure.to_string().contains("`/no/such/folder/a.mp4`"), "{failure}");
-        assert!(failure.hint_text().unwrap().contains("/no/such/folder"));
-    }
-}
+mod tests;

@@ -113,7 +113,7 @@ fn an_mp4_holds_every_frame_at_good_quality() {
     assert_eq!((frames.len(), size), (33, (384, 256)));
     for (index, luma) in frames.iter().enumerate() {
         let source = enlarge::enlarge(&frame(96, 64, u32::try_from(index).unwrap()), 4);
-        let want = color::Planes::halved(384, 256, &source.rgb);
+        let want = color::Planes::halved(color::Matrix::Bt709, 384, 256, &source.rgb);
         let psnr = psnr(luma, &want.y);
         assert!(psnr >= 38.0, "frame {index}: {psnr:.1} dB");
     }
@@ -151,12 +151,43 @@ fn odd_sizes_and_single_frames_are_fine() {
 }
 
 #[test]
+fn sizes_up_to_the_limit_of_h264_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (width, height) in [(3840, 16), (16, 3840), (2160, 16), (16, 2160), (3840, 2160), (18, 3838)] {
+        let path = folder.path().join(format!("{width}x{height}.mp4"));
+        write(&Target::Mp4(path.clone()), info(width, height, 1), true).unwrap();
+        let (frames, size) = decode_h264(&path);
+        assert_eq!((frames.len(), size), (1, (width as usize, height as usize)));
+        let want = color::Planes::halved(
+            color::Matrix::Bt709,
+            width as usize,
+            height as usize,
+            &frame(width, height, 0).rgb,
+        );
+        let psnr = psnr(&frames[0], &want.y);
+        assert!(psnr >= 38.0, "{width}x{height}: {psnr:.1} dB");
+    }
+}
+
+#[test]
+fn strips_are_written_enlarged_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for (width, height, size) in [(1024, 16, (3072, 48)), (2048, 16, (2048, 16)), (16, 1280, (48, 3840))] {
+        let path = folder.path().join(format!("{width}x{height}.mp4"));
+        write(&Target::Mp4(path.clone()), info(width, height, 1), false).unwrap();
+        assert_eq!(decode_h264(&path).1, size);
+    }
+}
+
+#[test]
 fn sizes_beyond_h264_are_refused() {
     let target = Target::Mp4("unused.mp4".into());
     for (width, height) in [(3856, 16), (16, 4000), (2176, 2176), (8, 300)] {
         let failure = open(&target, info(width, height, 1), true).map(drop).unwrap_err();
-        assert!(failure.to_string().contains(&format!("{width}x{height}")), "{failure}");
-        assert!(failure.hint_text().is_some());
+        let text = failure.to_string();
+        let limit = if width == 8 { "from 16 pixels" } else { "up to 3840x2160" };
+        assert!(text.contains(&format!("{width}x{height}")) && text.contains(limit), "{text}");
+        assert!(failure.hint_text().unwrap().contains(".png"));
     }
 }
 
@@ -175,7 +206,7 @@ fn numbered_pngs_are_exact_and_carry_the_settings() {
     }
     // A shorter video of the same name leaves the rest of the longer one, and says so.
     let written = write(&target, info(48, 32, 1), false).unwrap();
-    assert!(written.notice.unwrap().contains("f-0002.png"));
+    assert!(written.notices[0].contains("f-0002.png"));
 }
 
 fn decode_png(path: &Path) -> Vec<Vec<u8>> {
@@ -215,8 +246,84 @@ fn a_y4m_has_its_header_and_three_planes_a_frame() {
     let header = b"YUV4MPEG2 W48 H32 F16:1 Ip A1:1 C444 XCOLORRANGE=LIMITED\nFRAME\n";
     assert!(bytes.starts_with(header));
     assert_eq!(bytes.len(), header.len() + 6 + 2 * 3 * 48 * 32);
-    let planes = color::Planes::full(48, 32, &frame(48, 32, 0).rgb);
+    let planes = color::Planes::full(color::Matrix::Bt601, 48, 32, &frame(48, 32, 0).rgb);
     assert_eq!(bytes[header.len()..][..48 * 32], planes.y);
+}
+
+/// What ffmpeg and players make of a pixel when nobody names the matrix.
+fn read_as_bt601([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let y = (f64::from(y) - 16.0) * 255.0 / 219.0;
+    let [cb, cr] = [cb, cr].map(|v| (f64::from(v) - 128.0) * 255.0 / 224.0);
+    let rgb = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    rgb.map(|v| v.clamp(0.0, 255.0).round() as u8)
+}
+
+#[test]
+fn a_y4m_looks_like_the_frames_to_its_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    // Players would take BT.709 for the second; ffmpeg takes BT.601 for both.
+    for (width, height) in [(256, 160), (1280, 720)] {
+        let path = folder.path().join("a.y4m");
+        write(&Target::Y4m(path.clone()), info(width, height, 1), true).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let size = (width * height) as usize;
+        let planes = &bytes[bytes.len() - 3 * size..];
+        let pixel = |i: usize| read_as_bt601([planes[i], planes[size + i], planes[2 * size + i]]);
+        let got: Vec<u8> = (0..size).flat_map(pixel).collect();
+        let psnr = psnr(&got, &frame(width, height, 0).rgb);
+        assert!(psnr >= 50.0, "{width}x{height}: {psnr:.1} dB");
+    }
+}
+
+#[test]
+fn a_pattern_says_where_the_number_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::PngSequence(folder.path().join("%03d-of.png"));
+    let written = write(&target, info(48, 32, 2), false).unwrap();
+    assert!(written.name.unwrap().ends_with("%03d-of.png"));
+    assert_eq!(names(folder.path()), ["001-of.png", "002-of.png"]);
+}
+
+#[test]
+fn of_two_videos_at_once_neither_loses_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for extension in ["mp4", "apng", "y4m", "png"] {
+        let path = folder.path().join(format!("a.{extension}"));
+        let target = Target::parse(path.as_os_str()).unwrap();
+        let mut writers = [0, 1].map(|_| open(&target, info(48, 32, 1), true).unwrap());
+        for writer in &mut writers {
+            writer.frame(&frame(48, 32, 0)).unwrap();
+        }
+        let [one, two] = writers.map(|writer| writer.finish().unwrap());
+        assert!(one.notices.is_empty());
+        let other = two.name.unwrap();
+        assert!(two.notices[0].ends_with(&format!("this one wrote `{other}`")), "{:?}", two.notices);
+    }
+    assert_eq!(
+        names(folder.path()),
+        ["a-0001.png", "a-2-0001.png", "a-2.apng", "a-2.mp4", "a-2.y4m", "a.apng", "a.mp4", "a.y4m"]
+    );
+}
+
+#[test]
+fn rates_of_television_are_exact_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let info = VideoInfo { rate: Rate::from_fps(23.976), ..info(48, 32, 2) };
+    let path = |extension: &str| folder.path().join(format!("a.{extension}"));
+    for extension in ["mp4", "apng", "y4m"] {
+        write(&Target::parse(path(extension).as_os_str()).unwrap(), info.clone(), true).unwrap();
+    }
+    assert!(std::fs::read(path("y4m")).unwrap().starts_with(b"YUV4MPEG2 W48 H32 F24000:1001 "));
+    let decoder = ::png::Decoder::new(std::io::BufReader::new(std::fs::File::open(path("apng")).unwrap()));
+    let reader = decoder.read_info().unwrap();
+    let control = reader.info().frame_control().unwrap();
+    assert_eq!((control.delay_num, control.delay_den), (1001, 24000));
+    let bytes = std::fs::read(path("mp4")).unwrap();
+    let media = bytes.windows(4).position(|kind| kind == b"mdhd").unwrap();
+    let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    // Version and flags, two dates, the timescale, the duration.
+    assert_eq!((word(media + 16), word(media + 20)), (24000, 2 * 1001));
 }
 
 #[test]

@@ -1,7 +1,10 @@
-//! YUV4MPEG2: uncompressed, full-resolution chroma, BT.709 in limited range. What `ffmpeg -i -` reads from a pipe.
+//! YUV4MPEG2: uncompressed, full-resolution chroma, in limited range. What `ffmpeg -i -` reads from a pipe.
+//!
+//! The format has no field for the matrix. ffmpeg takes BT.601 at every size, and players do up to 576 rows, so that is
+//! what is written.
 
-use super::color::Planes;
-use super::staging::StagedFile;
+use super::color::{Matrix, Planes};
+use super::staging::{Existing, StagedFile};
 use super::{VideoInfo, VideoWriter, Written};
 use crate::error::{Failure, Result};
 use crate::video::Frame;
@@ -21,7 +24,7 @@ enum Sink {
 impl Y4m {
     /// Starts a file.
     pub(crate) fn create(target: &Path, info: &VideoInfo) -> Result<Self> {
-        Self::start(Sink::File(StagedFile::create(target)?), info)
+        Self::start(Sink::File(StagedFile::create(target, Existing::Replace)?), info)
     }
 
     /// Starts a stream on the standard output.
@@ -60,18 +63,14 @@ impl Sink {
 
 impl VideoWriter for Y4m {
     fn frame(&mut self, frame: &Frame) -> Result<()> {
-        let planes = Planes::full(frame.width as usize, frame.height as usize, &frame.rgb);
+        let planes = Planes::full(Matrix::Bt601, frame.width as usize, frame.height as usize, &frame.rgb);
         self.sink.write(&[b"FRAME\n", &planes.y, &planes.cb, &planes.cr])
     }
 
     fn finish(self: Box<Self>) -> Result<Written> {
         match self.sink {
-            Sink::File(staged) => {
-                let name = staged.target().display().to_string();
-                staged.commit()?;
-                Ok(Written { name: Some(name), notice: None })
-            }
-            Sink::Stdout(_) => Ok(Written { name: None, notice: None }),
+            Sink::File(staged) => staged.commit().map(Written::from),
+            Sink::Stdout(_) => Ok(Written { name: None, notices: Vec::new() }),
         }
     }
 }

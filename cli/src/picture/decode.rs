@@ -1,5 +1,6 @@
 //! One decoder per format, each behind the same checks.
 
+use super::jpeg::{self, Extent};
 use super::{MOST_PIXELS, Refusal};
 use engine::video::Frame;
 use image_webp::WebPDecoder;
@@ -35,6 +36,35 @@ pub(super) fn png(bytes: &[u8]) -> Decoded {
 }
 
 pub(super) fn jpeg(bytes: &[u8]) -> Decoded {
+    match jpeg::extent(bytes) {
+        // Other pictures, a film or anything else may follow; the decoder is not shown it.
+        Some(Extent::Whole { end }) => decode_jpeg(&bytes[..end]),
+        Some(Extent::Cut { is_sequential: true }) => unended(bytes),
+        _ => {
+            // The decoder may know better what is wrong; it would fill what is missing with grey.
+            decode_jpeg(bytes)?;
+            Err(cut_off())
+        }
+    }
+}
+
+/// Decodes a JPEG without an end marker twice, with two ends that differ: if nothing of them shows, nothing is missing.
+fn unended(bytes: &[u8]) -> Decoded {
+    let decode = |filler: u8| {
+        let end = [&[filler; 64][..], &[0xFF, jpeg::END]].concat();
+        // Half an end marker is no data.
+        let data = bytes.strip_suffix(&[0xFF]).unwrap_or(bytes);
+        decode_jpeg(&[data, &end].concat())
+    };
+    let (one, other) = (decode(0x00)?, decode(0xAA)?);
+    if one == other { Ok(one) } else { Err(cut_off()) }
+}
+
+fn cut_off() -> Refusal {
+    damaged("JPEG", "it ends in the middle of the picture")
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Decoded {
     const FORMAT: &str = "JPEG";
     // The size is checked here; the format itself allows up to 65535.
     let options = DecoderOptions::default()
@@ -46,10 +76,6 @@ pub(super) fn jpeg(bytes: &[u8]) -> Decoded {
     let (width, height) = decoder.dimensions().unwrap_or((0, 0));
     check(width as u64, height as u64)?;
     let rgb = decoder.decode().map_err(|error| damaged(FORMAT, error))?;
-    // The decoder would fill what is missing with grey.
-    if !ends(bytes) {
-        return Err(damaged(FORMAT, "it ends in the middle of the picture"));
-    }
     let exif = decoder.exif().cloned();
     match (u32::try_from(width), u32::try_from(height)) {
         (Ok(columns), Ok(rows)) if rgb.len() == 3 * width * height => {
@@ -57,13 +83,6 @@ pub(super) fn jpeg(bytes: &[u8]) -> Decoded {
         }
         _ => Err(damaged(FORMAT, "it has another number of pixels than it says")),
     }
-}
-
-/// Whether the end marker follows on the start of the last scan. Before it there may be another, of a thumbnail;
-/// within a scan it cannot occur.
-fn ends(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xFF, marker]);
-    matches!((last(0xDA), last(0xD9)), (Some(scan), Some(end)) if end > scan)
 }
 
 pub(super) fn webp(bytes: &[u8]) -> Decoded {

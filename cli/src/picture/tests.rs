@@ -72,6 +72,48 @@ fn a_file_that_is_cut_off_is_damaged() {
     }
 }
 
+/// The segments after the start marker with one more before them.
+fn with_segment(jpeg: &[u8], marker: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len() + 2).unwrap().to_be_bytes();
+    [&jpeg[..2], &[0xFF, marker], &length, payload, &jpeg[2..]].concat()
+}
+
+/// Phones put depth maps, second pictures and films behind the first one, and thumbnails in front of it.
+#[test]
+fn what_surrounds_a_picture_does_no_harm() {
+    for name in ["color.jpg", "progressive.jpg", "subsampled.jpg", "gray.jpg"] {
+        let (whole, other) = (bytes(name), bytes("subsampled.jpg"));
+        let film =
+            [&b"\0\0\0\x18ftypmp42"[..], &[0xFF, 0xDA, 0xFF, 0xD8, 0xFF, 0xFF, 0xC0, 7].repeat(99)].concat();
+        for tail in [&[0; 40][..], b"\xFF", &other, &other[..other.len() / 2], &film] {
+            let got = parse(&[&whole[..], tail].concat());
+            assert!(got.is_ok_and(|picture| picture.rgb == expected(name)), "{name} and {tail:?}");
+        }
+        for (marker, payload) in
+            [(0xE2, &b"MPF\0II*\0\x08\0\0\0\0\0"[..]), (0xE5, &other[..]), (0xFE, b"\xFF\xD9 words")]
+        {
+            let got = parse(&with_segment(&whole, marker, payload));
+            assert!(got.is_ok_and(|picture| picture.rgb == expected(name)), "{name} and {marker:x}");
+        }
+    }
+    for name in ["rgb.png", "lossless.webp", "lossy.webp"] {
+        let got = parse(&[&bytes(name)[..], b"and more"].concat());
+        assert!(got.is_ok_and(|picture| picture.rgb == expected(name)), "{name}");
+    }
+}
+
+#[test]
+fn a_missing_end_marker_does_no_harm_where_all_else_is_there() {
+    for name in ["color.jpg", "subsampled.jpg", "gray.jpg"] {
+        let whole = bytes(name);
+        for missing in [1, 2] {
+            let got = parse(&whole[..whole.len() - missing]).map(|picture| picture.rgb);
+            assert!(got == Ok(expected(name)), "{name} without {missing}");
+        }
+        assert!(parse(&whole[..whole.len() - 4]).is_err(), "{name}");
+    }
+}
+
 #[test]
 fn anything_else_is_no_picture() {
     for bytes in [&b""[..], b"GIF89a", b"<svg>", b"\x89PNG", b"RIFF\0\0\0\0WAVE", &[0; 64]] {

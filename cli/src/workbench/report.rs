@@ -1,10 +1,10 @@
 //! Measurements as a table and as JSON.
 
 use crate::ui;
-use engine::workbench::{KernelTime, Measured, Peaks};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
+use workbench::{KernelTime, Measured, Peaks};
 
 /// What was measured on a device.
 #[derive(Debug)]

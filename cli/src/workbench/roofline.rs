@@ -1,7 +1,7 @@
 //! A roofline plot (Williams, Waterman and Patterson, doi:10.1145/1498765.1498785): rate over operations per byte.
 
 use super::{Report, Row};
-use crate::encode::staging::StagedFile;
+use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::{Failure, Result};
 use plotters::prelude::*;
 use std::io::Write;
@@ -10,8 +10,8 @@ use std::path::Path;
 const SIZE: (u32, u32) = (960, 640);
 
 /// Draws the report's kernels under the device's roof into `path`.
-pub(crate) fn write(report: &Report, path: &Path) -> Result<()> {
-    let staged = StagedFile::create(path)?;
+pub(crate) fn write(report: &Report, path: &Path) -> Result<Committed> {
+    let staged = StagedFile::create(path, Existing::Replace)?;
     let svg = draw(report).map_err(|reason| Failure::system(format!("cannot draw the plot: {reason}")))?;
     staged.file().write_all(svg.as_bytes()).map_err(|e| staged.failure(&e))?;
     staged.commit()

@@ -1,9 +1,10 @@
 //! Runs a planned graph on the CPU.
 use super::{CpuInput, CpuIo};
 use crate::{
-    graph::{Graph, Source, State},
-    plan::{Place, Plan, PlanError, PlanTarget},
-    run::{Cancel, RunError, RunInput, Timing},
+    error::{PlanError, RunError},
+    graph::{Graph, Origin, State},
+    plan::{Place, Plan, PlanTarget},
+    run::{Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::TensorId,
 };
@@ -29,7 +30,7 @@ impl CpuExecutor {
         let plan = Plan::new(&graph, &PlanTarget::Cpu)?;
         let slots = plan.slots.iter().map(|bytes| vec![0.0; words(*bytes)]).collect();
         for tensor in graph.tensors() {
-            if let Source::State(state) = &tensor.source {
+            if let Origin::State(state) = &tensor.origin {
                 self.state(state);
             }
         }
@@ -71,9 +72,9 @@ impl CpuExecutor {
         let aliased = plan.ops[index].aliased;
         // The output leaves its home while the op runs, so that the inputs can be borrowed beside it.
         let mut output =
-            match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].source) {
+            match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].origin) {
                 (Place::Slot(slot), _) => std::mem::take(&mut slots[*slot]),
-                (_, Source::State(state)) => std::mem::take(self.state(state)),
+                (_, Origin::State(state)) => std::mem::take(self.state(state)),
                 _ => Vec::new(),
             };
         let descs = graph.descs(&node.inputs);
@@ -88,9 +89,9 @@ impl CpuExecutor {
             .collect();
         let mut io = CpuIo::new(inputs, &descs, &mut output[..output_desc.elements()], output_desc, aliased);
         node.op.evaluate(&mut io);
-        match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].source) {
+        match (plan.place(node.output), &graph.tensors()[graph.root(node.output).index()].origin) {
             (Place::Slot(slot), _) => slots[*slot] = output,
-            (_, Source::State(state)) => *self.state(state) = output,
+            (_, Origin::State(state)) => *self.state(state) = output,
             _ => {}
         }
     }
@@ -103,10 +104,10 @@ impl CpuExecutor {
         id: TensorId,
     ) -> CpuInput<'a> {
         let elements = graph.desc(id).elements();
-        match (plan.place(id), &graph.tensors()[graph.root(id).index()].source) {
+        match (plan.place(id), &graph.tensors()[graph.root(id).index()].origin) {
             (Place::Slot(slot), _) => CpuInput::Data(&slots[*slot][..elements]),
-            (_, Source::Weight(weight)) => CpuInput::Weight(weight),
-            (_, Source::State(state)) => {
+            (_, Origin::Weight(weight)) => CpuInput::Weight(weight),
+            (_, Origin::State(state)) => {
                 CpuInput::Data(self.states.get(&state.id()).map_or(&[], Vec::as_slice))
             }
             _ => CpuInput::Data(&[]),

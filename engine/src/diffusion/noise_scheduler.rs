@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use super::scheduler_error::SchedulerError;
 
 /// More steps than this gain nothing: models are trained on as many noise levels.
-pub(super) const MAX_STEPS: usize = 1000;
+pub(crate) const MAX_STEPS: usize = 1000;
 
 /// A noise schedule with its solver, for a fixed number of steps.
 ///

@@ -45,6 +45,14 @@ pub enum SchedulerError {
         /// Those that fit.
         fitting: [SchedulerKind; 2],
     },
+    /// The model's folder asks for a scheduler that is not supported, and no other was chosen.
+    #[error("the model's scheduler cannot be run: {reason}")]
+    NotSupported {
+        /// What in which file is not supported.
+        reason: String,
+        /// Those that fit the model.
+        fitting: [SchedulerKind; 2],
+    },
     /// Only flow-matching models have a shift.
     #[error("a flow shift does not fit this model, which was made for `{own}` and has none")]
     NoShift {
@@ -63,4 +71,17 @@ pub enum SchedulerError {
         /// What would have been accepted.
         expected: &'static str,
     },
+}
+
+impl SchedulerError {
+    /// What to do about it, where the message does not say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotSupported { fitting: [one, other], .. } => {
+                Some(format!("choose another scheduler for it: `{one}` or `{other}`"))
+            }
+            _ => None,
+        }
+    }
 }

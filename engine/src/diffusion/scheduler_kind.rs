@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use model_loader::config::{
-    CogVideoXSchedulerConfig, FlowMatchEulerConfig, PredictionType, SchedulerConfig, TimestepSpacing,
-    UniPcConfig,
+    CogVideoXSchedulerConfig, FlowMatchEulerConfig, ModelScheduler, PredictionType, SchedulerConfig,
+    TimestepSpacing, UniPcConfig,
 };
 
 use super::ddim::Ddim;
@@ -69,15 +69,19 @@ impl SchedulerKind {
     /// shift, which `flow_shift` replaces.
     ///
     /// # Errors
-    /// If the number of steps, the shift or a field of the configuration cannot be used, or if the model was not
-    /// trained for this kind of scheduler.
+    /// If the number of steps, the shift or a field of the configuration cannot be used, if the model was not
+    /// trained for this kind of scheduler, or if no `kind` replaces a scheduler that is not supported.
     pub fn build(
-        config: &SchedulerConfig,
+        model: &ModelScheduler,
         kind: Option<Self>,
         steps: usize,
         flow_shift: Option<f64>,
     ) -> Result<Box<dyn NoiseScheduler>, SchedulerError> {
+        let config = &model.config;
         let own = Self::of(config);
+        if let (None, Some(reason)) = (kind, &model.unsupported) {
+            return Err(SchedulerError::NotSupported { reason: reason.clone(), fitting: own.fitting() });
+        }
         let kind = kind.unwrap_or(own);
         match (Schedule::new(config, flow_shift), kind) {
             (Schedule::Flow { num_train_timesteps, shift }, Self::FlowMatchEuler) => {
@@ -99,12 +103,15 @@ impl SchedulerKind {
                 Ok(Box::new(Ddim::new(&settings, steps)?))
             }
             (Schedule::VariancePreserving(settings), Self::Dpm) => Ok(Box::new(Dpm::new(&settings, steps)?)),
-            (Schedule::Flow { .. }, _) => {
-                Err(SchedulerError::Misfit { kind, own, fitting: [Self::FlowMatchEuler, Self::UniPc] })
-            }
-            (Schedule::VariancePreserving(_), _) => {
-                Err(SchedulerError::Misfit { kind, own, fitting: [Self::Ddim, Self::Dpm] })
-            }
+            _ => Err(SchedulerError::Misfit { kind, own, fitting: own.fitting() }),
+        }
+    }
+
+    /// The kinds that run the same models as this one.
+    const fn fitting(self) -> [Self; 2] {
+        match self {
+            Self::FlowMatchEuler | Self::UniPc => [Self::FlowMatchEuler, Self::UniPc],
+            Self::Ddim | Self::Dpm => [Self::Ddim, Self::Dpm],
         }
     }
 }
@@ -181,8 +188,8 @@ impl From<&CogVideoXSchedulerConfig> for NoiseScheduleSettings {
 #[cfg(test)]
 mod tests {
     use model_loader::config::{
-        CogVideoXSchedulerConfig, FlowMatchEulerConfig, PredictionType, SchedulerConfig, TimestepSpacing,
-        UniPcConfig,
+        CogVideoXSchedulerConfig, FlowMatchEulerConfig, ModelScheduler, PredictionType, SchedulerConfig,
+        TimestepSpacing, UniPcConfig,
     };
 
     use super::SchedulerKind;
@@ -212,9 +219,9 @@ mod tests {
 
     #[test]
     fn the_folder_decides_unless_overridden() {
-        let unipc = SchedulerConfig::UniPc(unipc_config());
+        let unipc = SchedulerConfig::UniPc(unipc_config()).into();
         let euler_config = FlowMatchEulerConfig { num_train_timesteps: 1000, shift: 5.0 };
-        let euler = SchedulerConfig::FlowMatchEuler(euler_config.clone());
+        let euler = SchedulerConfig::FlowMatchEuler(euler_config.clone()).into();
         let build = |config, kind, shift| SchedulerKind::build(config, kind, 7, shift).unwrap();
 
         let own_unipc = UniPc::new(&UniPcSettings::from(&unipc_config()), 7).unwrap();
@@ -252,18 +259,19 @@ mod tests {
         for config in
             [SchedulerConfig::CogVideoXDdim, SchedulerConfig::CogVideoXDpm].map(|c| c(cogvideox_config()))
         {
-            let build = |kind| SchedulerKind::build(&config, kind, 7, None).unwrap();
+            let own = SchedulerKind::of(&config);
+            let model = config.into();
+            let build = |kind| SchedulerKind::build(&model, kind, 7, None).unwrap();
             assert!(same(build(Some(SchedulerKind::Ddim)).as_ref(), &ddim));
             assert!(same(build(Some(SchedulerKind::Dpm)).as_ref(), &dpm));
-            let own = SchedulerKind::of(&config);
             assert!(same(build(None).as_ref(), build(Some(own)).as_ref()));
         }
     }
 
     #[test]
     fn a_scheduler_of_another_kind_of_model_is_refused() {
-        let flow = SchedulerConfig::UniPc(unipc_config());
-        let diffusion = SchedulerConfig::CogVideoXDdim(cogvideox_config());
+        let flow = SchedulerConfig::UniPc(unipc_config()).into();
+        let diffusion = SchedulerConfig::CogVideoXDdim(cogvideox_config()).into();
         let message =
             |config, kind| SchedulerKind::build(config, Some(kind), 7, None).unwrap_err().to_string();
         for kind in [SchedulerKind::Ddim, SchedulerKind::Dpm] {
@@ -287,8 +295,23 @@ mod tests {
     }
 
     #[test]
+    fn another_scheduler_takes_the_place_of_one_that_is_not_supported() {
+        let own = SchedulerConfig::UniPc(unipc_config());
+        let model = ModelScheduler { config: own.clone(), unsupported: Some("`f.json` says `x`".to_owned()) };
+        let error = SchedulerKind::build(&model, None, 7, None).unwrap_err();
+        assert_eq!(error.to_string(), "the model's scheduler cannot be run: `f.json` says `x`");
+        assert_eq!(error.hint().unwrap(), "choose another scheduler for it: `euler` or `unipc`");
+        let supported = own.into();
+        for kind in [SchedulerKind::FlowMatchEuler, SchedulerKind::UniPc] {
+            let build = |model| SchedulerKind::build(model, Some(kind), 7, None).unwrap();
+            assert!(same(build(&model).as_ref(), build(&supported).as_ref()));
+        }
+        SchedulerKind::build(&model, Some(SchedulerKind::Ddim), 7, None).unwrap_err();
+    }
+
+    #[test]
     fn bad_numbers_reach_the_caller() {
-        let config = SchedulerConfig::UniPc(unipc_config());
+        let config = SchedulerConfig::UniPc(unipc_config()).into();
         for kind in [SchedulerKind::FlowMatchEuler, SchedulerKind::UniPc] {
             let message = |steps, shift| {
                 SchedulerKind::build(&config, Some(kind), steps, shift).unwrap_err().to_string()

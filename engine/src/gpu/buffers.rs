@@ -1,6 +1,7 @@
 //! Device memory: constants shared by all programs, states, and the slots of one program.
-use super::{Gpu, GpuError};
+use super::Gpu;
 use crate::{
+    error::DeviceError,
     graph::State,
     tensor::{DType, TensorDesc},
     weight::{WeakWeight, Weight},
@@ -19,7 +20,7 @@ pub(super) struct Residents {
 
 impl Residents {
     /// Uploads a constant unless it is there already.
-    pub(super) async fn weight(&mut self, gpu: &Gpu, weight: &Weight) -> Result<wgpu::Buffer, GpuError> {
+    pub(super) async fn weight(&mut self, gpu: &Gpu, weight: &Weight) -> Result<wgpu::Buffer, DeviceError> {
         if let Some((_, buffer)) = self.weights.get(&weight.id()) {
             return Ok(buffer.clone());
         }
@@ -43,7 +44,7 @@ impl Residents {
     }
 
     /// The buffer of a state, made of zeros at first use.
-    pub(super) async fn state(&mut self, gpu: &Gpu, state: &State) -> Result<wgpu::Buffer, GpuError> {
+    pub(super) async fn state(&mut self, gpu: &Gpu, state: &State) -> Result<wgpu::Buffer, DeviceError> {
         if let Some(buffer) = self.states.get(&state.id()) {
             return Ok(buffer.clone());
         }
@@ -70,7 +71,7 @@ impl Residents {
 }
 
 /// A zeroed storage buffer of at least one word.
-pub(super) async fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
+pub(super) async fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
     let size = bytes.next_multiple_of(4).max(4);
     let descriptor =
         wgpu::BufferDescriptor { label: Some(what), size, usage: STORAGE, mapped_at_creation: false };
@@ -81,7 +82,7 @@ pub(super) async fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::B
 pub(super) const GUARD: u64 = 256;
 
 /// A buffer for tensors; with guard bands, full of NaN and longer than its tensors.
-pub(super) async fn slot(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, GpuError> {
+pub(super) async fn slot(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
     if !gpu.options.guard_bands {
         return storage(gpu, "tensors", bytes).await;
     }

@@ -1,46 +1,16 @@
 //! Adapters, and a device opened on one of them.
-use super::{GpuError, experimental, ranking};
-use crate::{target::Target, tuner::TuningOptions, tuning::Tuning};
+use super::{experimental, ranking};
+use crate::{
+    adapter::{AdapterKind, AdapterSummary},
+    error::DeviceError,
+    target::Target,
+    tuner::TuningOptions,
+    tuning::Tuning,
+};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
 };
-
-/// What kind of device an adapter is, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AdapterKind {
-    /// A card of its own.
-    Discrete,
-    /// A part of the processor.
-    Integrated,
-    /// A share of a card in a virtual machine, or unknown.
-    Other,
-    /// A driver that computes on the CPU.
-    Software,
-}
-
-/// One adapter, as `kinora devices` lists it.
-#[derive(Debug, Clone)]
-pub struct AdapterSummary {
-    /// Its position: what `gpu:N` means.
-    pub index: usize,
-    /// The device's name.
-    pub name: String,
-    /// Kind of device.
-    pub kind: AdapterKind,
-    /// Vulkan, Metal, Dx12 or BrowserWebGpu.
-    pub backend: String,
-    /// Driver and its version.
-    pub driver: String,
-    /// Its own memory, or its share of the machine's; `None` where the backend does not tell.
-    pub memory_bytes: Option<u64>,
-    /// The limits and features that plans are made for.
-    pub target: Target,
-    /// Whether compiled pipelines can be kept on disk.
-    pub pipeline_cache: bool,
-    /// Whether launches can be timed on the device.
-    pub timestamps: bool,
-}
 
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
@@ -85,12 +55,12 @@ impl Gpu {
     /// Opens the adapter at `index` of [`Gpu::adapters`].
     ///
     /// # Errors
-    /// [`GpuError::NoAdapter`] if there is none, [`GpuError::Device`] if it refuses.
-    pub async fn open(index: usize, options: GpuOptions) -> Result<Self, GpuError> {
+    /// [`DeviceError::NoAdapter`] if there is none, [`DeviceError::Device`] if it refuses.
+    pub async fn open(index: usize, options: GpuOptions) -> Result<Self, DeviceError> {
         let adapters = sorted_adapters().await;
         let found = adapters.len();
         let (summary, adapter) = adapters.into_iter().nth(index).ok_or_else(|| {
-            GpuError::NoAdapter(if found == 0 {
+            DeviceError::NoAdapter(if found == 0 {
                 String::new()
             } else {
                 format!(" with number {index}; there are {found}, counted from 0")
@@ -103,15 +73,15 @@ impl Gpu {
         mut summary: AdapterSummary,
         adapter: &wgpu::Adapter,
         options: GpuOptions,
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, DeviceError> {
         let mut opened = request(adapter, &summary.target).await;
         if opened.is_err() && !summary.target.cooperative.is_empty() {
             // A driver that only claims to have what is experimental does without it.
             summary.target.cooperative.clear();
             opened = request(adapter, &summary.target).await;
         }
-        let (device, queue) =
-            opened.map_err(|e| GpuError::Device { adapter: summary.name.clone(), message: e.to_string() })?;
+        let (device, queue) = opened
+            .map_err(|e| DeviceError::Device { adapter: summary.name.clone(), message: e.to_string() })?;
         let lost = Arc::new(Mutex::new(None));
         let report = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
@@ -145,10 +115,10 @@ impl Gpu {
     }
 
     /// `Err` if the device has been lost.
-    pub(super) fn check_lost(&self) -> Result<(), GpuError> {
+    pub(super) fn check_lost(&self) -> Result<(), DeviceError> {
         match self.lost.lock() {
-            Ok(reason) => reason.clone().map_or(Ok(()), |reason| Err(GpuError::Lost(reason))),
-            Err(_) => Err(GpuError::Lost("its callback panicked".to_owned())),
+            Ok(reason) => reason.clone().map_or(Ok(()), |reason| Err(DeviceError::Lost(reason))),
+            Err(_) => Err(DeviceError::Lost("its callback panicked".to_owned())),
         }
     }
 
@@ -158,27 +128,27 @@ impl Gpu {
         what: &str,
         bytes: u64,
         work: impl FnOnce() -> T,
-    ) -> Result<T, GpuError> {
+    ) -> Result<T, DeviceError> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let result = work();
         let (validation, memory) = (validation.pop(), memory.pop());
         if let Some(error) = validation.await {
             self.check_lost()?;
-            return Err(GpuError::Validation(format!("{what}: {error}")));
+            return Err(DeviceError::Validation(format!("{what}: {error}")));
         }
         if memory.await.is_some() {
-            return Err(GpuError::OutOfMemory { what: what.to_owned(), bytes });
+            return Err(DeviceError::OutOfMemory { what: what.to_owned(), bytes });
         }
         Ok(result)
     }
 
     /// Waits until a submission has finished.
-    pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
+    pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-            self.device.poll(wait).map_err(|e| GpuError::Lost(e.to_string()))?;
+            self.device.poll(wait).map_err(|e| DeviceError::Lost(e.to_string()))?;
         }
         #[cfg(target_arch = "wasm32")]
         {

@@ -1,22 +1,23 @@
 //! Runs a planned graph on a GPU: encodes, submits, and nothing else.
 use super::{
-    Gpu, GpuError,
+    Gpu,
     buffers::{self, Residents},
+    launch::{self, BoundLaunch, ParamBlocks},
     pacing::Pacing,
-    pipelines::{PipelineKey, Pipelines},
+    pipelines::Pipelines,
     readback,
     timestamps::{self, Timestamps},
     tuning::Tuner,
 };
 use crate::{
-    graph::{Graph, Source, State},
-    op::{Dispatch, Operand},
+    error::{CompileError, DeviceError, RunError},
+    graph::{Graph, Origin, State},
+    op::{Binding, Launch, Operand},
     plan::{Place, Plan, PlanTarget},
-    run::{Cancel, RunError, RunInput, Timing},
+    run::{Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
 };
-use shaders::Access;
 use std::ops::ControlFlow;
 
 /// A device with its pipelines, constants and states.
@@ -36,22 +37,20 @@ pub struct GpuProgram {
     graph: Graph,
     plan: Plan,
     slots: Vec<wgpu::Buffer>,
-    states: Vec<Option<wgpu::Buffer>>,
-    launches: Vec<Launch>,
+    /// By tensor: the buffers of weights and states.
+    constants: Vec<Option<wgpu::Buffer>>,
+    launches: Vec<Queued>,
 }
 
+/// A bound launch, which one of the plan it is, and its work.
 #[derive(Debug)]
-struct Launch {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 3],
+struct Queued {
+    bound: BoundLaunch,
     op: usize,
-    dispatch: usize,
+    /// Its position among the launches of its op.
+    index: usize,
     units: u64,
 }
-
-/// Offsets of parameter blocks; 256 is the largest alignment that WebGPU may ask for.
-const PARAMS_ALIGNMENT: usize = 256;
 
 impl GpuExecutor {
     /// An executor on an opened device.
@@ -73,9 +72,9 @@ impl GpuExecutor {
     ///
     /// # Errors
     /// If the plan does not fit the device, a kernel does not compile, or memory runs out.
-    pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, crate::executor::CompileError> {
+    pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, CompileError> {
         let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
-        let keys = plan.ops.iter().flat_map(|op| &op.dispatches).map(key);
+        let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
         let mut unobserved = |_, _| ControlFlow::Continue(());
         let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
         let mut slots = Vec::with_capacity(plan.slots.len());
@@ -84,110 +83,41 @@ impl GpuExecutor {
         }
         let mut constants = Vec::with_capacity(graph.tensors().len());
         for tensor in graph.tensors() {
-            constants.push(match &tensor.source {
-                Source::Weight(weight) => Some(self.residents.weight(&self.gpu, weight).await?),
-                Source::State(state) => Some(self.residents.state(&self.gpu, state).await?),
+            constants.push(match &tensor.origin {
+                Origin::Weight(weight) => Some(self.residents.weight(&self.gpu, weight).await?),
+                Origin::State(state) => Some(self.residents.state(&self.gpu, state).await?),
                 _ => None,
             });
         }
         if self.dummy.is_none() {
             self.dummy = Some(buffers::storage(&self.gpu, "dummy", 256).await?);
         }
-        let mut program = GpuProgram { graph, plan, slots, states: constants, launches: Vec::new() };
-        program.launches = self.launches(&program).await?;
+        let mut program = GpuProgram { graph, plan, slots, constants, launches: Vec::new() };
+        program.launches = self.bind(&program).await?;
         Ok(program)
     }
 
-    async fn launches(&self, program: &GpuProgram) -> Result<Vec<Launch>, GpuError> {
-        let params = self.params(&program.plan).await?;
-        let mut launches = Vec::with_capacity(program.plan.launches());
-        let mut offset = 0;
-        for (op_index, op) in program.plan.ops.iter().enumerate() {
-            for (index, dispatch) in op.dispatches.iter().enumerate() {
-                let Some(pipeline) = self.pipelines.get(&key(dispatch)) else {
-                    return Err(GpuError::Validation(format!("{} was not compiled", dispatch.kernel.name)));
-                };
-                self.check_usage(program, op_index, dispatch, &pipeline.accesses)?;
-                let mut entries = vec![wgpu::BindGroupEntry {
-                    binding: 0,
-                    resource: range(&params, offset, dispatch.params.len() as u64),
-                }];
-                for (position, binding) in dispatch.bindings.iter().enumerate() {
-                    let buffer = self.operand(program, op_index, binding.operand)?;
-                    let resource = range(buffer, binding.offset, binding.size.next_multiple_of(4));
-                    let binding = crate::target::clamp_u32(position + 1);
-                    entries.push(wgpu::BindGroupEntry { binding, resource });
-                }
-                let descriptor = wgpu::BindGroupDescriptor {
-                    label: Some(dispatch.kernel.name),
-                    layout: &pipeline.layout,
-                    entries: &entries,
-                };
-                let bind_group = self
-                    .gpu
-                    .scoped(&format!("bindings of `{}`", dispatch.kernel.name), 0, || {
-                        self.gpu.device.create_bind_group(&descriptor)
-                    })
-                    .await?;
-                let bytes = dispatch.bindings.iter().map(|b| b.size).sum();
-                launches.push(Launch {
-                    pipeline: pipeline.pipeline.clone(),
-                    bind_group,
-                    grid: dispatch.grid,
-                    op: op_index,
-                    dispatch: index,
-                    units: Pacing::units(op.cost.flops / op.dispatches.len() as u64, bytes),
-                });
-                offset += dispatch.params.len().next_multiple_of(PARAMS_ALIGNMENT) as u64;
-            }
+    async fn bind(&self, program: &GpuProgram) -> Result<Vec<Queued>, DeviceError> {
+        let all = program.plan.ops.iter().enumerate();
+        let all: Vec<(usize, usize, &Launch)> = all
+            .flat_map(|(op, planned)| {
+                planned.launches.iter().enumerate().map(move |(i, launch)| (op, i, launch))
+            })
+            .collect();
+        let params = ParamBlocks::new(&self.gpu, all.iter().map(|(.., launch)| *launch)).await?;
+        let mut launches = Vec::with_capacity(all.len());
+        for (position, (op, index, launch)) in all.into_iter().enumerate() {
+            let Some(pipeline) = self.pipelines.get(&launch::key(launch)) else {
+                return Err(DeviceError::Validation(format!("{} was not compiled", launch.kernel.name)));
+            };
+            let operand = |binding: &Binding| self.operand(program, op, binding.operand);
+            let bound = launch::bind(&self.gpu, launch, pipeline, params.block(position), operand).await?;
+            let planned = &program.plan.ops[op];
+            let bytes = launch.bindings.iter().map(|b| b.size).sum();
+            let units = Pacing::units(planned.cost.flops / planned.launches.len() as u64, bytes);
+            launches.push(Queued { bound, op, index, units });
         }
         Ok(launches)
-    }
-
-    /// `Err` naming the kernel if a launch would bind one buffer both for reading and for writing.
-    fn check_usage(
-        &self,
-        program: &GpuProgram,
-        op: usize,
-        dispatch: &Dispatch,
-        accesses: &[Access],
-    ) -> Result<(), GpuError> {
-        let mut bound: Vec<(&wgpu::Buffer, Access)> = Vec::new();
-        for (binding, access) in dispatch.bindings.iter().zip(accesses.iter().skip(1)) {
-            let buffer = self.operand(program, op, binding.operand)?;
-            let clash = |(other, other_access): &(&wgpu::Buffer, Access)| {
-                *other == buffer && (*access == Access::ReadWrite || *other_access == Access::ReadWrite)
-            };
-            if bound.iter().any(clash) {
-                let kernel = dispatch.kernel.name;
-                return Err(GpuError::Validation(format!("`{kernel}` would read and write one buffer")));
-            }
-            bound.push((buffer, *access));
-        }
-        Ok(())
-    }
-
-    /// All parameter blocks of a plan in one uniform buffer.
-    async fn params(&self, plan: &Plan) -> Result<wgpu::Buffer, GpuError> {
-        let mut bytes = Vec::new();
-        for dispatch in plan.ops.iter().flat_map(|op| &op.dispatches) {
-            bytes.extend_from_slice(&dispatch.params);
-            bytes.resize(bytes.len().next_multiple_of(PARAMS_ALIGNMENT), 0);
-        }
-        bytes.resize(bytes.len().max(PARAMS_ALIGNMENT), 0);
-        let size = bytes.len() as u64;
-        self.gpu
-            .scoped("parameters", size, || {
-                let buffer = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("parameters"),
-                    size,
-                    usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                });
-                self.gpu.queue.write_buffer(&buffer, 0, &bytes);
-                buffer
-            })
-            .await
     }
 
     fn operand<'a>(
@@ -195,7 +125,7 @@ impl GpuExecutor {
         program: &'a GpuProgram,
         op: usize,
         operand: Operand,
-    ) -> Result<&'a wgpu::Buffer, GpuError> {
+    ) -> Result<&'a wgpu::Buffer, DeviceError> {
         let node = &program.graph.nodes()[op];
         let found = match operand {
             Operand::Input(index) => program.buffer(node.inputs[index]),
@@ -203,7 +133,7 @@ impl GpuExecutor {
             Operand::Scratch(index) => program.slots.get(program.plan.ops[op].scratch[index]),
             Operand::Unused => self.dummy.as_ref(),
         };
-        found.ok_or_else(|| GpuError::Validation(format!("{}: an operand has no buffer", node.op.name())))
+        found.ok_or_else(|| DeviceError::Validation(format!("{}: an operand has no buffer", node.op.name())))
     }
 
     /// Runs a program once, in submissions of about 100 ms; cancellation is looked at between them.
@@ -236,7 +166,7 @@ impl GpuExecutor {
             if let Some(timings) = timings.as_deref_mut() {
                 for (launch, duration) in program.launches[start..end].iter().zip(durations) {
                     let op = &program.plan.ops[launch.op];
-                    timings.push(Timing::of(op, Some(launch.dispatch), duration));
+                    timings.push(Timing::of(op, Some(launch.index), duration));
                 }
             }
             start = end;
@@ -257,9 +187,9 @@ impl GpuExecutor {
 
     async fn submit(
         &mut self,
-        launches: &[Launch],
+        launches: &[Queued],
         timestamps: Option<&Timestamps>,
-    ) -> Result<Vec<std::time::Duration>, GpuError> {
+    ) -> Result<Vec<std::time::Duration>, DeviceError> {
         let clock = Stopwatch::start();
         let submission = self
             .gpu
@@ -267,11 +197,11 @@ impl GpuExecutor {
                 let mut encoder =
                     self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 match timestamps {
-                    None => encode(&mut encoder, launches, None),
+                    None => launch::encode(&mut encoder, launches.iter().map(|l| &l.bound), None),
                     Some(timestamps) => {
                         for (index, launch) in launches.iter().enumerate() {
                             let writes = Some(timestamps.writes(index));
-                            encode(&mut encoder, std::slice::from_ref(launch), writes);
+                            launch::encode(&mut encoder, [&launch.bound], writes);
                         }
                         timestamps.resolve(&mut encoder, launches.len());
                     }
@@ -288,34 +218,34 @@ impl GpuExecutor {
     }
 
     /// The values of an output or tap, after a run.
-    pub async fn read(&self, program: &GpuProgram, id: TensorId) -> Result<Vec<f32>, GpuError> {
+    pub async fn read(&self, program: &GpuProgram, id: TensorId) -> Result<Vec<f32>, DeviceError> {
         match program.buffer(id) {
             Some(buffer) => readback::read(&self.gpu, buffer, program.graph.desc(id)).await,
-            None => Err(GpuError::Validation("the tensor has no buffer".to_owned())),
+            None => Err(DeviceError::Validation("the tensor has no buffer".to_owned())),
         }
     }
 
     /// `Err` if a launch has written behind a tensor. Needs [`super::GpuOptions::guard_bands`].
-    pub async fn check_guards(&self, program: &GpuProgram) -> Result<(), GpuError> {
+    pub async fn check_guards(&self, program: &GpuProgram) -> Result<(), DeviceError> {
         for (index, slot) in program.slots.iter().enumerate() {
             let desc = TensorDesc::new(&[usize::try_from(slot.size() / 4).unwrap_or(0)], DType::U32);
             let words = readback::read(&self.gpu, slot, &desc).await?;
             let guard = usize::try_from(buffers::GUARD / 4).unwrap_or(0);
             if words[words.len().saturating_sub(guard)..].iter().any(|w| w.to_bits() != u32::MAX) {
-                return Err(GpuError::Validation(format!("slot {index}: written behind its end")));
+                return Err(DeviceError::Validation(format!("slot {index}: written behind its end")));
             }
         }
         Ok(())
     }
 
     /// The values of a state.
-    pub async fn read_state(&mut self, state: &State) -> Result<Vec<f32>, GpuError> {
+    pub async fn read_state(&mut self, state: &State) -> Result<Vec<f32>, DeviceError> {
         let buffer = self.residents.state(&self.gpu, state).await?;
         readback::read(&self.gpu, &buffer, state.desc()).await
     }
 
     /// Replaces the first values of a state; the rest become zero.
-    pub async fn write_state(&mut self, state: &State, values: &[f32]) -> Result<(), GpuError> {
+    pub async fn write_state(&mut self, state: &State, values: &[f32]) -> Result<(), DeviceError> {
         let buffer = self.residents.state(&self.gpu, state).await?;
         let mut all = values.to_vec();
         all.resize(state.desc().elements(), 0.0);
@@ -353,33 +283,8 @@ impl GpuProgram {
     fn buffer(&self, id: TensorId) -> Option<&wgpu::Buffer> {
         match self.plan.place(id) {
             Place::Slot(slot) => self.slots.get(*slot),
-            Place::Weight | Place::State => self.states[self.graph.root(id).index()].as_ref(),
+            Place::Weight | Place::State => self.constants[self.graph.root(id).index()].as_ref(),
             Place::Nowhere => None,
         }
-    }
-}
-
-pub(super) fn key(dispatch: &Dispatch) -> PipelineKey {
-    PipelineKey { kernel: dispatch.kernel, variant: dispatch.variant.clone() }
-}
-
-pub(super) fn range(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
-    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-        buffer,
-        offset,
-        size: std::num::NonZeroU64::new(size),
-    })
-}
-
-fn encode(
-    encoder: &mut wgpu::CommandEncoder,
-    launches: &[Launch],
-    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
-) {
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
-    for launch in launches {
-        pass.set_pipeline(&launch.pipeline);
-        pass.set_bind_group(0, &launch.bind_group, &[]);
-        pass.dispatch_workgroups(launch.grid[0], launch.grid[1], launch.grid[2]);
     }
 }

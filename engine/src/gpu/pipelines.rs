@@ -1,5 +1,6 @@
 //! Compiled kernels: made up front, in parallel, once per variant, and kept on disk where that is possible.
-use super::{Gpu, GpuError};
+use super::Gpu;
+use crate::error::DeviceError;
 use shaders::{Access, Kernel, Prepared, Variant};
 use std::{
     collections::{HashMap, HashSet},
@@ -45,7 +46,7 @@ impl Pipelines {
         gpu: &Gpu,
         keys: impl IntoIterator<Item = PipelineKey>,
         observer: &mut CompileObserver<'_>,
-    ) -> Result<ControlFlow<()>, GpuError> {
+    ) -> Result<ControlFlow<()>, DeviceError> {
         let missing: HashSet<PipelineKey> = keys.into_iter().filter(|k| !self.made.contains_key(k)).collect();
         let missing: Vec<PipelineKey> = missing.into_iter().collect();
         if missing.is_empty() {
@@ -70,7 +71,7 @@ impl Pipelines {
         &mut self,
         gpu: &Gpu,
         keys: Vec<PipelineKey>,
-    ) -> Vec<Result<Pipeline, GpuError>> {
+    ) -> Vec<Result<Pipeline, DeviceError>> {
         let disk = self.disk(gpu);
         #[cfg(not(target_arch = "wasm32"))]
         {
@@ -104,7 +105,7 @@ async fn compile_all(
     disk: Option<&wgpu::PipelineCache>,
     keys: Vec<PipelineKey>,
     observer: &mut CompileObserver<'_>,
-) -> Result<Vec<(PipelineKey, Pipeline)>, GpuError> {
+) -> Result<Vec<(PipelineKey, Pipeline)>, DeviceError> {
     use rayon::prelude::*;
     use std::sync::{
         atomic::{AtomicBool, Ordering},
@@ -142,7 +143,7 @@ async fn compile_all(
     disk: Option<&wgpu::PipelineCache>,
     keys: Vec<PipelineKey>,
     observer: &mut CompileObserver<'_>,
-) -> Result<Vec<(PipelineKey, Pipeline)>, GpuError> {
+) -> Result<Vec<(PipelineKey, Pipeline)>, DeviceError> {
     let started: Vec<_> = keys.iter().map(|key| compile(gpu, disk, key)).collect();
     let mut made = Vec::with_capacity(keys.len());
     for (key, pipeline) in keys.iter().zip(started) {
@@ -159,7 +160,7 @@ fn compile<'a>(
     gpu: &Gpu,
     disk: Option<&wgpu::PipelineCache>,
     key: &'a PipelineKey,
-) -> impl Future<Output = Result<Pipeline, GpuError>> + use<'a> {
+) -> impl Future<Output = Result<Pipeline, DeviceError>> + use<'a> {
     let validation = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
     let internal = gpu.device.push_error_scope(wgpu::ErrorFilter::Internal);
     let made = make(gpu, disk, key);
@@ -192,7 +193,7 @@ fn source(prepared: Prepared) -> wgpu::ShaderSource<'static> {
     wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(prepared.module))
 }
 
-fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Result<Pipeline, GpuError> {
+fn make(gpu: &Gpu, disk: Option<&wgpu::PipelineCache>, key: &PipelineKey) -> Result<Pipeline, DeviceError> {
     let prepared = key.kernel.prepare(&key.variant).map_err(|e| kernel_error(key, e.to_string()))?;
     let accesses: Vec<Access> = prepared.interface.bindings.iter().map(|b| b.access).collect();
     let entries: Vec<_> =
@@ -245,8 +246,8 @@ fn layout_entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
-fn kernel_error(key: &PipelineKey, message: String) -> GpuError {
-    GpuError::Kernel { kernel: key.kernel.name, variant: key.variant.label(), message }
+fn kernel_error(key: &PipelineKey, message: String) -> DeviceError {
+    DeviceError::Kernel { kernel: key.kernel.name, variant: key.variant.label(), message }
 }
 
 fn cache_file(gpu: &Gpu) -> Option<PathBuf> {

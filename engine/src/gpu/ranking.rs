@@ -1,5 +1,5 @@
 //! Which adapter comes first, and how much memory each has.
-use super::{AdapterKind, AdapterSummary};
+use crate::adapter::{AdapterKind, AdapterSummary};
 use std::cmp::Reverse;
 
 /// Discrete, integrated, other, software; of equals the one with more memory, and of software the faster driver.

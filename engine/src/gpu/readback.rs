@@ -1,6 +1,9 @@
 //! Values from the device back to the host.
-use super::{Gpu, GpuError};
-use crate::tensor::{DType, TensorDesc};
+use super::Gpu;
+use crate::{
+    error::DeviceError,
+    tensor::{DType, TensorDesc},
+};
 use std::{
     future::Future,
     pin::Pin,
@@ -9,7 +12,11 @@ use std::{
 };
 
 /// Reads a tensor at the start of a buffer as f32 (integers: their bits).
-pub(super) async fn read(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc) -> Result<Vec<f32>, GpuError> {
+pub(super) async fn read(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    desc: &TensorDesc,
+) -> Result<Vec<f32>, DeviceError> {
     let size = desc.bytes().next_multiple_of(4);
     let staging = gpu
         .scoped("readback", size, || {
@@ -27,8 +34,8 @@ pub(super) async fn read(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc) ->
     let (sender, receiver) = oneshot();
     staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result));
     gpu.wait(submission).await?;
-    receiver.await.map_err(|e| GpuError::Lost(format!("a buffer could not be read back: {e}")))?;
-    let mapped = staging.get_mapped_range(..).map_err(|e| GpuError::Lost(e.to_string()))?;
+    receiver.await.map_err(|e| DeviceError::Lost(format!("a buffer could not be read back: {e}")))?;
+    let mapped = staging.get_mapped_range(..).map_err(|e| DeviceError::Lost(e.to_string()))?;
     let bytes: &[u8] = &mapped;
     let values = match desc.dtype {
         DType::F16 => {

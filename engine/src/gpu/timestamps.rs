@@ -1,6 +1,9 @@
 //! Device time of single launches, for traces and benches.
-use super::{Gpu, GpuError, readback};
-use crate::tensor::{DType, TensorDesc};
+use super::{Gpu, readback};
+use crate::{
+    error::DeviceError,
+    tensor::{DType, TensorDesc},
+};
 use std::time::Duration;
 
 /// Launches that one query set can time; WebGPU allows 4,096 queries.
@@ -15,7 +18,7 @@ pub(super) struct Timestamps {
 
 impl Timestamps {
     /// `None` if the device cannot time.
-    pub(super) async fn new(gpu: &Gpu) -> Result<Option<Self>, GpuError> {
+    pub(super) async fn new(gpu: &Gpu) -> Result<Option<Self>, DeviceError> {
         if !gpu.summary().timestamps {
             return Ok(None);
         }
@@ -54,7 +57,7 @@ impl Timestamps {
     }
 
     /// The durations, after the submission has finished.
-    pub(super) async fn read(&self, gpu: &Gpu, launches: usize) -> Result<Vec<Duration>, GpuError> {
+    pub(super) async fn read(&self, gpu: &Gpu, launches: usize) -> Result<Vec<Duration>, DeviceError> {
         let desc = TensorDesc::new(&[4 * launches], DType::U32);
         let words = readback::read(gpu, &self.resolved, &desc).await?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&words);

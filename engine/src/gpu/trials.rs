@@ -1,13 +1,14 @@
 //! One launch run in several forms on random operands, compared and timed.
 use super::{
-    Gpu, GpuError, buffers,
-    executor::{key, range},
+    Gpu, buffers,
+    launch::{self, BoundLaunch, ParamBlocks},
     pipelines::{Pipeline, Pipelines},
     readback,
     timestamps::Timestamps,
 };
 use crate::{
-    op::{Dispatch, Io, Operand},
+    error::DeviceError,
+    op::{Binding, Io, Launch, Operand},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc},
     tuner::Trials,
@@ -19,7 +20,7 @@ use std::time::Duration;
 pub(super) struct LaunchTrials<'a> {
     gpu: &'a Gpu,
     operands: Vec<Trial>,
-    forms: Vec<Result<Form, Option<GpuError>>>,
+    forms: Vec<Result<BoundLaunch, Option<DeviceError>>>,
     timestamps: Option<Timestamps>,
     reference: Vec<Vec<f32>>,
     tolerance: f64,
@@ -31,12 +32,6 @@ struct Trial {
     desc: TensorDesc,
     buffer: wgpu::Buffer,
     written: bool,
-}
-
-struct Form {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 3],
 }
 
 /// More than this is not allocated for trials.
@@ -56,10 +51,10 @@ impl<'a> LaunchTrials<'a> {
         gpu: &'a Gpu,
         pipelines: &mut Pipelines,
         io: &Io<'_>,
-        dispatches: &[Dispatch],
-    ) -> Result<Option<Self>, GpuError> {
-        let Some(first) = dispatches.first() else { return Ok(None) };
-        let made = pipelines.try_each(gpu, dispatches.iter().map(key).collect()).await;
+        launches: &[Launch],
+    ) -> Result<Option<Self>, DeviceError> {
+        let Some(first) = launches.first() else { return Ok(None) };
+        let made = pipelines.try_each(gpu, launches.iter().map(launch::key).collect()).await;
         let Some(Ok(own)) = made.first() else { return Ok(None) };
         let accesses = own.accesses.clone();
         let mut operands: Vec<Trial> = Vec::new();
@@ -93,10 +88,13 @@ impl<'a> LaunchTrials<'a> {
         let timestamps = Timestamps::new(gpu).await?;
         let mut trials =
             Self { gpu, operands, forms: Vec::new(), timestamps, reference: Vec::new(), tolerance };
-        for (dispatch, made) in dispatches.iter().zip(made) {
+        let params = ParamBlocks::new(gpu, launches).await?;
+        for (index, (launch, made)) in launches.iter().zip(made).enumerate() {
             let form = match made {
-                Ok(pipeline) if pipeline.accesses == accesses => trials.form(dispatch, &pipeline).await,
-                Ok(_) => Err(GpuError::Validation("it binds other operands".to_owned())),
+                Ok(pipeline) if pipeline.accesses == accesses => {
+                    trials.form(launch, &pipeline, params.block(index)).await
+                }
+                Ok(_) => Err(DeviceError::Validation("it binds other operands".to_owned())),
                 Err(error) => Err(error),
             };
             trials.forms.push(form.map_err(Some));
@@ -104,54 +102,32 @@ impl<'a> LaunchTrials<'a> {
         Ok(Some(trials))
     }
 
-    async fn form(&self, dispatch: &Dispatch, pipeline: &Pipeline) -> Result<Form, GpuError> {
-        let what = format!("a trial of `{}`", dispatch.kernel.name);
-        let device = &self.gpu.device;
-        let size = dispatch.params.len().next_multiple_of(16) as u64;
-        let params = self.gpu.scoped(&what, size, || {
-            let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-            let label = Some("parameters");
-            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-                label,
-                size,
-                usage,
-                mapped_at_creation: false,
-            });
-            self.gpu.queue.write_buffer(&buffer, 0, &dispatch.params);
-            buffer
-        });
-        let params = params.await?;
-        let mut entries = vec![wgpu::BindGroupEntry {
-            binding: 0,
-            resource: range(&params, 0, dispatch.params.len() as u64),
-        }];
-        for (position, binding) in dispatch.bindings.iter().enumerate() {
+    async fn form(
+        &self,
+        launch: &Launch,
+        pipeline: &Pipeline,
+        params: wgpu::BindingResource<'_>,
+    ) -> Result<BoundLaunch, DeviceError> {
+        let operand = |binding: &Binding| {
             let found = self.operands.iter().find(|trial| trial.operand == binding.operand);
             let fits = |trial: &&Trial| binding.offset + binding.size <= trial.buffer.size();
-            let Some(trial) = found.filter(fits) else {
-                return Err(GpuError::Validation("it binds other ranges".to_owned()));
-            };
-            let resource = range(&trial.buffer, binding.offset, binding.size.next_multiple_of(4));
-            let binding = crate::target::clamp_u32(position + 1);
-            entries.push(wgpu::BindGroupEntry { binding, resource });
-        }
-        let layout = &pipeline.layout;
-        let descriptor = wgpu::BindGroupDescriptor { label: Some("trial"), layout, entries: &entries };
-        let bind_group = self.gpu.scoped(&what, 0, || device.create_bind_group(&descriptor)).await?;
-        Ok(Form { pipeline: pipeline.pipeline.clone(), bind_group, grid: dispatch.grid })
+            let other = || DeviceError::Validation("it binds other ranges".to_owned());
+            found.filter(fits).map(|trial| &trial.buffer).ok_or_else(other)
+        };
+        launch::bind(self.gpu, launch, pipeline, params, operand).await
     }
 
     /// Runs a form so many times in one submission; the time of one.
-    async fn submit(&self, form: usize, repeats: usize) -> Result<Duration, GpuError> {
+    async fn submit(&self, form: usize, repeats: usize) -> Result<Duration, DeviceError> {
         let Ok(form) = &self.forms[form] else {
-            return Err(GpuError::Validation("it was not compiled".to_owned()));
+            return Err(DeviceError::Validation("it was not compiled".to_owned()));
         };
         let clock = Stopwatch::start();
         let submission = self.gpu.scoped("a trial", 0, || {
             let mut encoder =
                 self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let writes = self.timestamps.as_ref().map(|timestamps| timestamps.writes(0));
-            form.encode(&mut encoder, repeats, writes);
+            launch::encode(&mut encoder, std::iter::repeat_n(form, repeats), writes);
             if let Some(timestamps) = &self.timestamps {
                 timestamps.resolve(&mut encoder, 1);
             }
@@ -169,27 +145,10 @@ impl<'a> LaunchTrials<'a> {
     }
 }
 
-impl Form {
-    fn encode(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        repeats: usize,
-        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
-    ) {
-        let descriptor = wgpu::ComputePassDescriptor { label: Some("trial"), timestamp_writes };
-        let mut pass = encoder.begin_compute_pass(&descriptor);
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
-        for _ in 0..repeats {
-            pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
-        }
-    }
-}
-
 impl Trials for LaunchTrials<'_> {
-    async fn difference(&mut self, form: usize) -> Result<f64, GpuError> {
+    async fn difference(&mut self, form: usize) -> Result<f64, DeviceError> {
         if let Err(error) = &mut self.forms[form] {
-            let again = || GpuError::Validation("it was not compiled".to_owned());
+            let again = || DeviceError::Validation("it was not compiled".to_owned());
             return Err(error.take().unwrap_or_else(again));
         }
         for trial in self.operands.iter().filter(|trial| trial.written) {
@@ -202,7 +161,7 @@ impl Trials for LaunchTrials<'_> {
         }
         if form == 0 {
             if results.iter().flatten().any(|value| !value.is_finite()) {
-                return Err(GpuError::Validation("nothing to compare with".to_owned()));
+                return Err(DeviceError::Validation("nothing to compare with".to_owned()));
             }
             self.reference = results;
             return Ok(0.0);
@@ -217,7 +176,7 @@ impl Trials for LaunchTrials<'_> {
         Ok((error / norm).sqrt())
     }
 
-    async fn time(&mut self, form: usize) -> Result<Duration, GpuError> {
+    async fn time(&mut self, form: usize) -> Result<Duration, DeviceError> {
         let once = self.submit(form, 1).await?.max(Duration::from_nanos(100));
         let wanted = SUBMISSION.as_nanos() / once.as_nanos().max(1);
         let repeats = usize::try_from(wanted).unwrap_or(MOST_REPEATS).clamp(1, MOST_REPEATS);

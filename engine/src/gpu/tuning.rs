@@ -1,10 +1,11 @@
 //! The tuner on a GPU: which shapes of a graph are new, and their trials.
-use super::{AdapterKind, AdapterSummary, GpuError, GpuExecutor, trials::LaunchTrials};
+use super::{GpuExecutor, trials::LaunchTrials};
 use crate::{
+    adapter::{AdapterKind, AdapterSummary},
+    error::{DeviceError, LowerError, RunError},
     graph::Graph,
-    op::{Dispatch, Io},
-    plan::{Plan, PlanError, PlanTarget, PlannedOp},
-    run::RunError,
+    op::{Io, Launch},
+    plan::{Plan, PlanTarget, PlannedOp},
     stopwatch::Stopwatch,
     target::Target,
     tuner::{Entry, Search, TuningEvent, TuningMode, TuningObserver, TuningOptions, TuningTable},
@@ -153,18 +154,18 @@ impl GpuExecutor {
         op: &PlannedOp,
         job: &Job,
         in_time: &dyn Fn() -> bool,
-    ) -> Result<(), GpuError> {
+    ) -> Result<(), DeviceError> {
         let Some(tuner) = &mut self.tuner else { return Ok(()) };
         let node = &graph.nodes()[job.node];
         let (inputs, output) = (graph.descs(&node.inputs), graph.desc(node.output));
         let io = Io { inputs: &inputs, output, aliased: op.aliased };
         let Choice { key, forms } = &job.choice;
-        let launches: Result<Vec<Dispatch>, PlanError> = forms
+        let launches: Result<Vec<Launch>, LowerError> = forms
             .iter()
             .map(|form| {
                 let tuning = Tuning::default().with(key, form);
                 let target = Target { tuning, ..self.gpu.target().clone() };
-                Ok(node.op.lower(&io, &target)?.dispatches.into_iter().next())
+                Ok(node.op.lower(&io, &target)?.launches.into_iter().next())
             })
             .filter_map(Result::transpose)
             .collect();
@@ -175,7 +176,7 @@ impl GpuExecutor {
         let trials = LaunchTrials::new(&self.gpu, &mut self.pipelines, &io, &launches).await;
         let mut trials = match trials {
             Ok(Some(trials)) => trials,
-            Err(GpuError::Lost(reason)) => return Err(GpuError::Lost(reason)),
+            Err(DeviceError::Lost(reason)) => return Err(DeviceError::Lost(reason)),
             // Too large, or no memory for it: the heuristic decides.
             Ok(None) | Err(_) => return Ok(()),
         };

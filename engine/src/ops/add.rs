@@ -2,10 +2,10 @@
 use super::window;
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::Graph,
-    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    op::{Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{TensorDesc, TensorId},
 };
@@ -46,12 +46,12 @@ impl Op for Add {
         output.elements() as u64
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let variant = Variant::new()
             .alias("X", elem(io.output))
             .alias("Y", elem(&io.inputs[1]))
             .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
-        let dispatch = |tile: std::ops::Range<usize>| Dispatch {
+        let launch = |tile: std::ops::Range<usize>| Launch {
             kernel: KERNEL,
             variant: variant.clone(),
             params: bytemuck::bytes_of(&AddParams { count: clamp_u32(tile.len()) }).to_vec(),
@@ -62,9 +62,9 @@ impl Op for Add {
             ],
             grid: window::grid(target, tile.len()),
         };
-        let dispatches: Vec<Dispatch> =
-            target.row_tiles(io.output.elements(), 4).into_iter().map(dispatch).collect();
-        Ok(dispatches.into())
+        let launches: Vec<Launch> =
+            target.row_tiles(io.output.elements(), 4).into_iter().map(launch).collect();
+        Ok(launches.into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -11,9 +11,9 @@ use crate::{
         attention::{AttentionShape, Scores, attention},
         gemm::{View, ViewMut},
     },
-    graph::{Graph, Tensor},
+    error::LowerError,
+    graph::Graph,
     op::{Io, Lowered, Op, OpError},
-    plan::PlanError,
     target::Target,
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -172,7 +172,7 @@ impl Op for Attention {
         4 * (self.groups * self.width()) as u64 * self.mask.pairs(queries, keys)
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // Softmax and the product with the values.
         2 + usize::from(self.bias) + usize::from(self.mask != Mask::None)
     }
@@ -184,7 +184,7 @@ impl Op for Attention {
         }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         lower::lower(self, io, target)
     }
 

@@ -5,10 +5,10 @@ use super::{
 };
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{TensorDesc, TensorId},
 };
@@ -118,16 +118,16 @@ impl Op for AvgDown {
         inputs[0].elements() as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // Space to depth comes before the mean.
         1
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let x = &io.inputs[0];
         let (out, size) = (self.out_channels, x.dtype.size());
         let run = self.run(x.shape[3]);
-        let dispatch = |tile: Range<usize>| {
+        let launch = |tile: Range<usize>| {
             let source = self.source(&tile, x);
             let (binding, skip) = window(Operand::Input(0), &source, size, target);
             let count = tile.len() * out;
@@ -145,7 +145,7 @@ impl Op for AvgDown {
                 first_frame: (self.fill == Fill::FirstFrame).into(),
                 run: clamp_u32(run),
             };
-            Dispatch {
+            Launch {
                 kernel: KERNEL,
                 variant: Variant::new().alias("X", elem(x)),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -155,7 +155,7 @@ impl Op for AvgDown {
         };
         // A position of the output reads `run` times as many elements as it has.
         let tiles = target.row_tiles(io.output.rows(), out * size * run);
-        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+        Ok(tiles.into_iter().map(launch).collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

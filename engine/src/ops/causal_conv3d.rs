@@ -2,9 +2,9 @@
 use super::{gemm::Activation, matmul::check_bias};
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
+    error::LowerError,
+    graph::Graph,
     op::{Io, Lowered, Op, OpError},
-    plan::PlanError,
     target::Target,
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -253,7 +253,7 @@ impl Op for CausalConv3d {
         2 * sums.unwrap_or(output.elements()) as u64 * k as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         let options = [
             self.cache.is_some() || self.fill == Fill::FirstFrame,
             self.upsample,
@@ -265,10 +265,10 @@ impl Op for CausalConv3d {
         options.into_iter().filter(|used| *used).count()
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let extents = self
             .extents(&io.inputs[0], &io.inputs[1])
-            .map_err(|e| PlanError::Unsupported { op: NAME, what: e.to_string() })?;
+            .map_err(|e| LowerError { op: NAME, what: e.to_string() })?;
         Ok(lower::Lowering { op: self, io, target, extents }.run())
     }
 

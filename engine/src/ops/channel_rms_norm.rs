@@ -5,10 +5,10 @@ use crate::{
         math::Activation,
         simd::{Isa, Simd, Work},
     },
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -65,12 +65,12 @@ impl Op for ChannelRmsNorm {
         (if self.silu { 8 } else { 4 }) * output.elements() as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // The factor gamma.
         1 + usize::from(self.silu)
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (x, cols) = (&io.inputs[0], io.output.cols());
         let quads = cols.is_multiple_of(4);
         let units = if quads { cols / 4 } else { cols };
@@ -88,10 +88,10 @@ impl Op for ChannelRmsNorm {
             .overriding("WG", group)
             .overriding("LANES", clamp_u32(lanes))
             .import("UNIT", if quads { "unit_quad" } else { "unit_scalar" });
-        let dispatch = |tile: std::ops::Range<usize>| {
+        let launch = |tile: std::ops::Range<usize>| {
             let (rows, units) = (clamp_u32(tile.len()), clamp_u32(units));
             let params = ChannelRmsNormParams { rows, units, scale: (cols as f32).sqrt() };
-            Dispatch {
+            Launch {
                 kernel: KERNEL,
                 variant: variant.clone(),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -105,7 +105,7 @@ impl Op for ChannelRmsNorm {
         };
         let size = x.dtype.size().max(io.output.dtype.size());
         let tiles = target.row_tiles(io.output.rows(), cols * size);
-        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+        Ok(tiles.into_iter().map(launch).collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

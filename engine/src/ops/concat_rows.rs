@@ -2,10 +2,10 @@
 use super::window;
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::Graph,
-    op::{Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    op::{Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{TensorDesc, TensorId},
 };
@@ -52,19 +52,19 @@ impl Op for ConcatRows {
         0
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (cols, size) = (io.output.cols(), io.output.dtype.size());
         // A window of the output may begin up to one alignment before its tile, which has 128 rows at least.
         let row =
             cols * size + usize::try_from(target.offset_alignment.max(256)).unwrap_or(256).div_ceil(128);
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         let mut before = 0;
         for (index, part) in io.inputs.iter().enumerate() {
             for tile in target.row_tiles(part.rows(), row) {
                 let elements = (before + tile.start) * cols..(before + tile.end) * cols;
                 let (out, start) = window::window(Operand::Output, &elements, size, target);
                 let params = ConcatRowsParams { count: clamp_u32(elements.len()), start: clamp_u32(start) };
-                dispatches.push(Dispatch {
+                launches.push(Launch {
                     kernel: &shaders::CONCAT_ROWS,
                     variant: Variant::new().alias("X", elem(part)),
                     params: bytemuck::bytes_of(&params).to_vec(),
@@ -74,7 +74,7 @@ impl Op for ConcatRows {
             }
             before += part.rows();
         }
-        Ok(dispatches.into())
+        Ok(launches.into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

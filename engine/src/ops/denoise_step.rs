@@ -1,10 +1,10 @@
 //! Guidance and the solver's update of its state, in one pass.
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError},
+    error::LowerError,
+    graph::Graph,
+    op::{Binding, Io, Launch, Lowered, Op, OpError},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -113,18 +113,18 @@ impl Op for DenoiseStep {
         per_row_element * output.elements() as u64
     }
 
-    fn fused(&self, inputs: &[&Tensor]) -> usize {
+    fn fused(&self, inputs: &[TensorDesc]) -> usize {
         // Row by row, each term after the first is a sum; one of all those sums is the op's own.
-        let rows = inputs[0].desc.shape[0];
+        let rows = inputs[0].shape[0];
         rows * (rows + usize::from(self.noisy)) + usize::from(self.guided) - 1
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let rows = io.output.shape[0];
         let elements = io.output.elements() / rows;
         let uncond = if self.guided { io.bind_input(3) } else { Binding::unused() };
         let noise = self.noise_input().map_or_else(Binding::unused, |input| io.bind_input(input));
-        Ok(vec![Dispatch {
+        Ok(vec![Launch {
             kernel: &shaders::DENOISE_STEP,
             variant: Variant::new()
                 .constant("ROWS", clamp_u32(rows))

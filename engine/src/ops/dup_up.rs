@@ -2,10 +2,10 @@
 use super::window::{frames, grid, window};
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{TensorDesc, TensorId},
 };
@@ -107,18 +107,18 @@ impl Op for DupUp {
         0
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // Depth to space comes after the repetition.
         1
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let x = &io.inputs[0];
         let (out, size) = (self.out_channels, x.dtype.size());
         // Where an element is takes ten divisions, which a CPU pays for one by one.
         let widest = if target.divides_by_lanes() { 8 } else { 1 };
         let run = (1..=widest).rev().find(|run| out.is_multiple_of(*run)).unwrap_or(1);
-        let dispatch = |tile: Range<usize>| {
+        let launch = |tile: Range<usize>| {
             let (binding, skip) = window(Operand::Input(0), &self.source(&tile, x), size, target);
             let count = tile.len() * out;
             let params = DupUpParams {
@@ -134,7 +134,7 @@ impl Op for DupUp {
                 drop: clamp_u32(self.drop()),
                 repeats: clamp_u32(self.expanded() / x.shape[3]),
             };
-            Dispatch {
+            Launch {
                 kernel: KERNEL,
                 variant: Variant::new().alias("X", elem(x)).constant("RUN", clamp_u32(run)),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -143,7 +143,7 @@ impl Op for DupUp {
             }
         };
         let tiles = target.row_tiles(io.output.rows(), out * size);
-        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+        Ok(tiles.into_iter().map(launch).collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

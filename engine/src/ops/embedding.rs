@@ -1,10 +1,10 @@
 //! Rows of a table, chosen by ids.
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::Graph,
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem, weight_format},
+    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem, weight_format},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -66,7 +66,7 @@ impl Op for Embedding {
         if index == 1 { rows.min(inputs[1].bytes()) } else { inputs[index].bytes() }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         const WG: u32 = 64;
         let table = &io.inputs[1];
         let row_bytes = table.cols() * table.dtype.size();
@@ -74,7 +74,7 @@ impl Op for Embedding {
             .alias("Out", elem(io.output))
             .constant("W_FORMAT", weight_format(table.dtype))
             .overriding("WG", WG);
-        let dispatches = target.row_tiles(table.rows(), row_bytes).into_iter().map(|tile| {
+        let launches = target.row_tiles(table.rows(), row_bytes).into_iter().map(|tile| {
             let params = EmbeddingParams {
                 rows: clamp_u32(io.output.rows()),
                 cols: clamp_u32(table.cols()),
@@ -82,7 +82,7 @@ impl Op for Embedding {
                 id_count: clamp_u32(tile.len()),
                 vocabulary: clamp_u32(table.rows()),
             };
-            Dispatch {
+            Launch {
                 kernel: &shaders::EMBEDDING,
                 variant: variant.clone(),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -94,7 +94,7 @@ impl Op for Embedding {
                 grid: target.fold(io.output.elements().div_ceil(WG as usize)),
             }
         });
-        Ok(dispatches.collect::<Vec<_>>().into())
+        Ok(launches.collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {
@@ -156,7 +156,7 @@ mod tests {
         let output = op.output(&inputs).unwrap();
         let io = Io { inputs: &inputs, output: &output, aliased: None };
         let tables: Vec<Binding> =
-            op.lower(&io, &target).unwrap().dispatches.iter().map(|d| d.bindings[1]).collect();
+            op.lower(&io, &target).unwrap().launches.iter().map(|d| d.bindings[1]).collect();
         let sizes: Vec<u64> = tables.iter().map(|b| b.size / 128).collect();
         assert_eq!(sizes, [512, 488]);
         assert_eq!(tables[1].offset, 512 * 128);

@@ -4,10 +4,10 @@ use crate::{
         CpuIo,
         chains::{CHAINS, multiply_add_chains},
     },
+    error::LowerError,
     graph::Graph,
-    op::{Dispatch, Io, Lowered, Op, OpError},
+    op::{Io, Launch, Lowered, Op, OpError},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -44,8 +44,8 @@ impl Op for FmaChain {
         (2 * CHAINS * self.rounds * output.elements()) as u64
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
-        let dispatch = |tile: std::ops::Range<usize>| Dispatch {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
+        let launch = |tile: std::ops::Range<usize>| Launch {
             kernel: &shaders::FMA_CHAIN,
             variant: Variant::new(),
             params: bytemuck::bytes_of(&FmaChainParams {
@@ -57,7 +57,7 @@ impl Op for FmaChain {
             grid: target.fold(tile.len().div_ceil(64)),
         };
         let tiles = target.row_tiles(io.output.elements(), 4);
-        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+        Ok(tiles.into_iter().map(launch).collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -2,10 +2,10 @@
 use super::window::{frames, grid};
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{TensorDesc, TensorId},
 };
@@ -82,11 +82,11 @@ impl Op for FramePatches {
         0
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         usize::from(self.clamp)
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let x = &io.inputs[0];
         let (channels, width) = self.extents(x);
         let line = width * channels * self.patch * self.patch;
@@ -96,7 +96,7 @@ impl Op for FramePatches {
             .constant("CLAMP", u32::from(self.clamp))
             .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
         // A line of patches has the same elements on both sides.
-        let dispatch = |tile: std::ops::Range<usize>| {
+        let launch = |tile: std::ops::Range<usize>| {
             let count = tile.len() * line;
             let params = FramePatchesParams {
                 count: clamp_u32(count),
@@ -104,7 +104,7 @@ impl Op for FramePatches {
                 width: clamp_u32(width),
                 size: clamp_u32(self.patch),
             };
-            Dispatch {
+            Launch {
                 kernel: KERNEL,
                 variant: variant.clone(),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -113,7 +113,7 @@ impl Op for FramePatches {
             }
         };
         let tiles = target.row_tiles(x.elements() / line.max(1), line * x.dtype.size());
-        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+        Ok(tiles.into_iter().map(launch).collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -1,9 +1,9 @@
 //! Group norm over positions, frames or a whole volume, channels last, in two launches.
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
+    error::LowerError,
+    graph::Graph,
     op::{Io, Lowered, Op, OpError},
-    plan::PlanError,
     target::Target,
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -164,12 +164,12 @@ impl Op for GroupNorm {
         (8 + modulation + activation) * output.elements() as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // Factor and summand of the channels; those of the modulation, once resized.
         2 + 3 * usize::from(self.first_apart.is_some()) + usize::from(self.silu)
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         Ok(lower::Lowering::new(self, io, target).run())
     }
 

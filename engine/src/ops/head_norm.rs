@@ -5,10 +5,10 @@ use super::{
 };
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Binding, Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -130,9 +130,9 @@ impl Op for HeadNorm {
         per_element * output.elements() as u64
     }
 
-    fn fused(&self, inputs: &[&Tensor]) -> usize {
+    fn fused(&self, inputs: &[TensorDesc]) -> usize {
         // Norm, factor, summand and rotation of each part, less the op's own one.
-        inputs[1].desc.rows() * (3 + usize::from(self.rope.is_some())) - 1
+        inputs[1].rows() * (3 + usize::from(self.rope.is_some())) - 1
     }
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
@@ -142,7 +142,7 @@ impl Op for HeadNorm {
         }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (rows, cols, x_cols) = (io.output.rows(), io.output.cols(), io.inputs[0].cols());
         let head_dim = io.inputs[1].cols();
         let heads = cols / head_dim;
@@ -152,7 +152,7 @@ impl Op for HeadNorm {
             .alias("X", elem(&io.inputs[0]))
             .alias("Out", elem(io.output))
             .import("TURN", turn(self.rope.is_some(), unit));
-        let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
+        let launches = target.row_tiles(rows, widest).into_iter().map(|tile| {
             let params = HeadNormParams {
                 items: clamp_u32(tile.len() * heads),
                 heads: clamp_u32(heads),
@@ -171,7 +171,7 @@ impl Op for HeadNorm {
             };
             let items = Rows { count: tile.len() * heads, units: head_dim / unit, unit };
             let (variant, grid) = items.spread_short(variant.clone(), target);
-            Dispatch {
+            Launch {
                 kernel: &shaders::HEAD_NORM,
                 variant,
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -186,7 +186,7 @@ impl Op for HeadNorm {
                 grid,
             }
         });
-        Ok(dispatches.collect::<Vec<_>>().into())
+        Ok(launches.collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -2,10 +2,10 @@
 use super::window;
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -86,7 +86,7 @@ impl Op for LatentsToFrames {
         2 * output.elements() as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // Factor and summand, before the order changes.
         2
     }
@@ -98,10 +98,10 @@ impl Op for LatentsToFrames {
         }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let [channels, frames, height, width] = extents(&io.inputs[0]).unwrap_or_default();
         let variant = Variant::new().alias("Out", elem(io.output));
-        let dispatch = |tile: std::ops::Range<usize>| {
+        let launch = |tile: std::ops::Range<usize>| {
             let params = LatentsToFramesParams {
                 count: clamp_u32(tile.len()),
                 start: clamp_u32(tile.start),
@@ -110,7 +110,7 @@ impl Op for LatentsToFrames {
                 area: clamp_u32(height * width),
             };
             let row = Binding::rows(Operand::Input(0), &(0..channels * frames * height * width), 4);
-            Dispatch {
+            Launch {
                 kernel: KERNEL,
                 variant: variant.clone(),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -124,12 +124,9 @@ impl Op for LatentsToFrames {
                 grid: window::grid(target, tile.len()),
             }
         };
-        let dispatches: Vec<Dispatch> = target
-            .row_tiles(io.output.elements(), io.output.dtype.size())
-            .into_iter()
-            .map(dispatch)
-            .collect();
-        Ok(dispatches.into())
+        let launches: Vec<Launch> =
+            target.row_tiles(io.output.elements(), io.output.dtype.size()).into_iter().map(launch).collect();
+        Ok(launches.into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

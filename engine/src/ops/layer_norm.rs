@@ -5,10 +5,10 @@ use super::{
 };
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -168,7 +168,7 @@ impl Op for LayerNorm {
         per_element * output.elements() as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         let streams = 1 + usize::from(self.modulation.is_some_and(|rows| rows.split.is_some()));
         2 * usize::from(self.affine) + 2 * streams * usize::from(self.modulation.is_some())
     }
@@ -185,7 +185,7 @@ impl Op for LayerNorm {
         }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (rows, cols) = (io.output.rows(), io.output.cols());
         // A window of x may begin up to one alignment before its tile, which has 128 rows at least.
         let slack = usize::try_from(target.offset_alignment.max(256)).unwrap_or(256).div_ceil(128);
@@ -203,7 +203,7 @@ impl Op for LayerNorm {
             true => io.bind_input(input),
             false => Binding::unused(),
         };
-        let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
+        let launches = target.row_tiles(rows, widest).into_iter().map(|tile| {
             let rows_of_x = (self.first_row + tile.start) * cols..(self.first_row + tile.end) * cols;
             let (x, x_start) = match io.bind_input(0) {
                 unused if unused == Binding::unused() => (unused, 0),
@@ -223,7 +223,7 @@ impl Op for LayerNorm {
             };
             let rows = Rows { count: tile.len(), units: cols / unit, unit };
             let (variant, grid) = rows.spread(variant.clone(), target);
-            Dispatch {
+            Launch {
                 kernel: &shaders::LAYER_NORM,
                 variant,
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -237,7 +237,7 @@ impl Op for LayerNorm {
                 grid,
             }
         });
-        Ok(dispatches.collect::<Vec<_>>().into())
+        Ok(launches.collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -9,10 +9,10 @@ use crate::{
         gemm::{self, Epilogue, Residual, RowGate, View, ViewMut},
         pack::{PackedWeight, Weights},
     },
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
@@ -81,6 +81,7 @@ impl Graph {
             gate: add(options.gate.map(|gate| gate.table)),
             gate_row: options.gate.map_or(0, |gate| gate.row),
             split: options.gate.and_then(|gate| gate.split),
+            parts: self.tensor_of(weight).weight().map_or(1, Weight::parts),
             out: options.out,
         };
         self.push(op, &inputs)
@@ -97,6 +98,8 @@ struct Matmul {
     gate: Option<usize>,
     gate_row: usize,
     split: Option<Split>,
+    /// Matrices that are stacked in the weight: products of their own, if nothing were fused.
+    parts: usize,
     out: DType,
 }
 
@@ -200,9 +203,8 @@ impl Op for Matmul {
         2 * output.elements() as u64 * inputs[0].cols() as u64
     }
 
-    fn fused(&self, inputs: &[&Tensor]) -> usize {
-        // Matrices that are stacked are products of their own.
-        let products = inputs[1].weight().map_or(1, Weight::parts) * (1 + usize::from(self.bias.is_some()));
+    fn fused(&self, _: &[TensorDesc]) -> usize {
+        let products = self.parts * (1 + usize::from(self.bias.is_some()));
         let options = [
             self.activation != Activation::None,
             self.multiplier.is_some(),
@@ -218,7 +220,7 @@ impl Op for Matmul {
         if self.gate == Some(index) { gates * 4 * inputs[index].cols() as u64 } else { inputs[index].bytes() }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let desc = |input: Option<usize>| input.map(|i| &io.inputs[i]);
         let (k, n) = (io.inputs[0].cols(), io.output.cols());
         let product = Product {
@@ -246,7 +248,7 @@ impl Op for Matmul {
             .map(|d| d.cols() * d.dtype.size())
             .max()
             .unwrap_or(0);
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         for rows in product.row_tiles(target, row_bytes) {
             for cols in product.col_tiles(target) {
                 let split = self.split.unwrap_or(Split { rows: 0, offset: 0 });
@@ -257,7 +259,7 @@ impl Op for Matmul {
                     ..rows_params(&rows, &cols, k, n)
                 };
                 let by_rows = |input| optional(input, |i| io.bind_input_rows(i, &rows, n));
-                dispatches.push(Dispatch {
+                launches.push(Launch {
                     kernel: &shaders::MATMUL,
                     variant: variant.clone(),
                     params: bytemuck::bytes_of(&params).to_vec(),
@@ -274,7 +276,7 @@ impl Op for Matmul {
                 });
             }
         }
-        Ok(Lowered { dispatches, scratch: Vec::new(), choice: Some(tiled.choice) })
+        Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -8,9 +8,9 @@ use crate::{
         CpuIo,
         gemm::{self, Epilogue, View, ViewMut},
     },
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError},
-    plan::PlanError,
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError},
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -92,12 +92,12 @@ impl Op for MatmulUnpatchify {
         2 * output.elements() as u64 * inputs[0].cols() as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         // The change of order.
         1 + usize::from(self.has_bias)
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (x, weight) = (&io.inputs[0], &io.inputs[1]);
         let (k, n) = (x.cols(), weight.shape[0]);
         let product =
@@ -110,7 +110,7 @@ impl Op for MatmulUnpatchify {
             .constant("HAS_BIAS", self.has_bias.into())
             .import("STORE", "store_unpatchify");
         let [frames, height, width] = self.extents();
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         for rows in product.row_tiles(target, k * x.dtype.size()) {
             for cols in product.col_tiles(target) {
                 let params = MatmulParams {
@@ -123,7 +123,7 @@ impl Op for MatmulUnpatchify {
                     ..rows_params(&rows, &cols, k, n)
                 };
                 let nothing = || optional(None, |i| io.bind_input(i));
-                dispatches.push(Dispatch {
+                launches.push(Launch {
                     kernel: &shaders::MATMUL,
                     variant: variant.clone(),
                     params: bytemuck::bytes_of(&params).to_vec(),
@@ -140,7 +140,7 @@ impl Op for MatmulUnpatchify {
                 });
             }
         }
-        Ok(Lowered { dispatches, scratch: Vec::new(), choice: Some(tiled.choice) })
+        Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -1,10 +1,10 @@
 //! A block's table of shifts, scales and gates, moved by the time embedding.
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -53,18 +53,18 @@ impl Op for ModulationTable {
         output.elements() as u64
     }
 
-    fn fused(&self, inputs: &[&Tensor]) -> usize {
+    fn fused(&self, inputs: &[TensorDesc]) -> usize {
         // One row goes to all rows at once; several make a sum of their own with each table that is stacked.
-        let (table, temb) = (&inputs[0].desc, &inputs[1].desc);
+        let (table, temb) = (&inputs[0], &inputs[1]);
         if temb.elements() == table.cols() { 0 } else { table.elements() / temb.elements() - 1 }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         const WG: u32 = 64;
         let (elements, temb_elements) = (io.output.elements(), io.inputs[1].elements());
         let params =
             ModulationParams { elements: clamp_u32(elements), temb_elements: clamp_u32(temb_elements) };
-        Ok(vec![Dispatch {
+        Ok(vec![Launch {
             kernel: &shaders::MODULATION,
             variant: Variant::new().alias("Temb", elem(&io.inputs[1])).overriding("WG", WG),
             params: bytemuck::bytes_of(&params).to_vec(),

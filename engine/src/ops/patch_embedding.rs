@@ -8,10 +8,10 @@ use crate::{
         CpuIo,
         gemm::{self, Epilogue, Residual, View, ViewMut},
     },
-    graph::{Graph, Tensor},
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -130,7 +130,7 @@ impl Op for PatchEmbedding {
         2 * (output.rows() * inputs[1].elements()) as u64
     }
 
-    fn fused(&self, _: &[&Tensor]) -> usize {
+    fn fused(&self, _: &[TensorDesc]) -> usize {
         usize::from(self.bias.is_some()) + usize::from(self.residual.is_some())
     }
 
@@ -141,7 +141,7 @@ impl Op for PatchEmbedding {
         }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (x, weight, n) = (&io.inputs[0], &io.inputs[1], io.output.cols());
         let [channels, frames, height, width] = Self::latents(x).unwrap_or_default();
         let [patch_t, patch_h, patch_w] = self.patch;
@@ -162,7 +162,7 @@ impl Op for PatchEmbedding {
             .constant("RESIDUAL", if in_place { 2 } else { self.residual.is_some().into() })
             .import("STORE", "store_rows");
         let latents = TensorDesc::new(&[channels, frames, height, width], x.dtype);
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         let sizes =
             self.residual.map(|i| io.inputs[i].dtype.size()).into_iter().chain([io.output.dtype.size()]);
         for rows in product.row_tiles(target, n * sizes.max().unwrap_or(0)) {
@@ -185,7 +185,7 @@ impl Op for PatchEmbedding {
                     width: clamp_u32(width),
                 };
                 let nothing = || optional(None, |i| io.bind_input(i));
-                dispatches.push(Dispatch {
+                launches.push(Launch {
                     kernel: &shaders::PATCH_EMBEDDING,
                     variant: variant.clone(),
                     params: bytemuck::bytes_of(&params).to_vec(),
@@ -202,7 +202,7 @@ impl Op for PatchEmbedding {
                 });
             }
         }
-        Ok(Lowered { dispatches, scratch: Vec::new(), choice: Some(tiled.choice) })
+        Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -2,10 +2,10 @@
 use super::rows::{Rows, rows_of_a_task, sum_of, unit_of};
 use crate::{
     cpu::CpuIo,
-    graph::{Graph, Tensor},
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, elem},
+    error::LowerError,
+    graph::Graph,
+    op::{Binding, Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -120,9 +120,9 @@ impl Op for RmsNorm {
         per_element * output.elements() as u64
     }
 
-    fn fused(&self, inputs: &[&Tensor]) -> usize {
+    fn fused(&self, inputs: &[TensorDesc]) -> usize {
         // Norm, factor and rotation of each part, less the op's own one.
-        inputs[1].desc.rows() * (2 + usize::from(self.head_dim.is_some())) - 1
+        inputs[1].rows() * (2 + usize::from(self.head_dim.is_some())) - 1
     }
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
@@ -132,7 +132,7 @@ impl Op for RmsNorm {
         }
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (rows, x_cols, out_cols) = (io.output.rows(), io.inputs[0].cols(), io.output.cols());
         let (parts, cols) = (io.inputs[1].rows(), io.inputs[1].cols());
         let half_head = self.head_dim.unwrap_or(0) / 2;
@@ -144,7 +144,7 @@ impl Op for RmsNorm {
             .alias("Out", elem(io.output))
             .import("TURN", turn(self.head_dim.is_some(), unit))
             .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
-        let dispatches = target.row_tiles(rows, widest).into_iter().map(|tile| {
+        let launches = target.row_tiles(rows, widest).into_iter().map(|tile| {
             let params = RmsNormParams {
                 items: clamp_u32(tile.len() * parts),
                 parts: clamp_u32(parts),
@@ -161,7 +161,7 @@ impl Op for RmsNorm {
             };
             let rows = Rows { count: tile.len() * parts, units: cols / unit, unit };
             let (variant, grid) = rows.spread(variant.clone(), target);
-            Dispatch {
+            Launch {
                 kernel: &shaders::RMS_NORM,
                 variant,
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -175,7 +175,7 @@ impl Op for RmsNorm {
                 grid,
             }
         });
-        Ok(dispatches.collect::<Vec<_>>().into())
+        Ok(launches.collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

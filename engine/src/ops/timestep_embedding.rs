@@ -1,10 +1,10 @@
 //! The sinusoidal embedding of a timestep, exact to f32 for timesteps up to 4095.
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::Graph,
-    op::{Dispatch, Io, Lowered, Op, OpError},
+    op::{Io, Launch, Lowered, Op, OpError},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
@@ -82,10 +82,10 @@ impl Op for TimestepEmbedding {
         20 * output.elements() as u64
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         const WG: u32 = 64;
         let half = self.dim / 2;
-        Ok(vec![Dispatch {
+        Ok(vec![Launch {
             kernel: &shaders::TIMESTEP_EMBEDDING,
             variant: Variant::new().overriding("WG", WG),
             params: bytemuck::bytes_of(&TimestepEmbeddingParams { half: clamp_u32(half) }).to_vec(),

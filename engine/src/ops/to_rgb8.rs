@@ -2,10 +2,10 @@
 use super::window::{frames, grid};
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::Graph,
-    op::{Dispatch, Io, Lowered, Op, OpError, elem},
+    op::{Io, Launch, Lowered, Op, OpError, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
 };
@@ -43,12 +43,12 @@ impl Op for ToRgb8 {
         3 * inputs[0].elements() as u64
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let x = &io.inputs[0];
-        let dispatch = |words: std::ops::Range<usize>| {
+        let launch = |words: std::ops::Range<usize>| {
             let elements = 4 * words.start..(4 * words.end).min(x.elements());
             let params = ToRgb8Params { words: clamp_u32(words.len()), count: clamp_u32(elements.len()) };
-            Dispatch {
+            Launch {
                 kernel: KERNEL,
                 variant: Variant::new().alias("X", elem(x)),
                 params: bytemuck::bytes_of(&params).to_vec(),
@@ -57,7 +57,7 @@ impl Op for ToRgb8 {
             }
         };
         let tiles = target.row_tiles(io.output.elements(), 4 * x.dtype.size());
-        Ok(tiles.into_iter().map(dispatch).collect::<Vec<_>>().into())
+        Ok(tiles.into_iter().map(launch).collect::<Vec<_>>().into())
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -2,10 +2,10 @@
 use super::window::{grid, window};
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::Graph,
-    op::{Binding, Dispatch, Io, Lowered, Op, OpError, Operand, elem},
+    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::{TensorDesc, TensorId},
 };
@@ -55,15 +55,15 @@ struct Copy {
 }
 
 impl Copy {
-    fn dispatches(&self, target: &Target) -> Vec<Dispatch> {
+    fn launches(&self, target: &Target) -> Vec<Launch> {
         // A binding may begin up to 255 bytes early.
         let most = (usize::try_from(target.max_binding_bytes).unwrap_or(usize::MAX) - 256) / 4 / 256 * 256;
         let most = if self.kept > 0 { self.count } else { most };
         let tiles = (0..self.count).step_by(most).map(|start| start..(start + most).min(self.count));
-        tiles.map(|tile| self.dispatch(&tile, target)).collect()
+        tiles.map(|tile| self.launch(&tile, target)).collect()
     }
 
-    fn dispatch(&self, tile: &Range<usize>, target: &Target) -> Dispatch {
+    fn launch(&self, tile: &Range<usize>, target: &Target) -> Launch {
         let unit = if self.quads { 4 } else { 1 };
         let bind = |(operand, start, elem): (Operand, usize, Elem)| -> (Binding, u32) {
             let size = if elem == Elem::F16 { 2 } else { 4 };
@@ -78,7 +78,7 @@ impl Copy {
         let (count, kept) = (tile.len() / unit, clamp_u32(self.kept / unit));
         let to_skip = if kept > 0 { kept } else { to_skip };
         let params = UpdateConvCacheParams { count: clamp_u32(count), kept, from_skip, to_skip };
-        Dispatch {
+        Launch {
             kernel: KERNEL,
             variant: Variant::new()
                 .alias("X", self.from.2)
@@ -117,13 +117,13 @@ impl Op for UpdateConvCache {
         (elements.len() * inputs[index].dtype.size()) as u64
     }
 
-    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let moves = Moves::new(io.output, &io.inputs[1]);
         let quads =
             [moves.kept.start, moves.taken.start, io.output.elements()].iter().all(|n| n.is_multiple_of(4));
         let (state, x) = (elem(io.output), elem(&io.inputs[1]));
         let kept = moves.kept.len();
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         let mut scratch = Vec::new();
         let in_one = 4 * io.output.elements() as u64 + 256 <= target.max_binding_bytes;
         if kept > 0 && !in_one {
@@ -131,16 +131,16 @@ impl Op for UpdateConvCache {
             scratch.push((kept * io.output.dtype.size()) as u64);
             let aside = (Operand::Scratch(0), 0, state);
             let from = (Operand::Output, moves.kept.start, state);
-            dispatches.extend(Copy { from, to: aside, count: kept, kept: 0, quads }.dispatches(target));
+            launches.extend(Copy { from, to: aside, count: kept, kept: 0, quads }.launches(target));
             let to = (Operand::Output, 0, state);
-            dispatches.extend(Copy { from: aside, to, count: kept, kept: 0, quads }.dispatches(target));
+            launches.extend(Copy { from: aside, to, count: kept, kept: 0, quads }.launches(target));
         }
         let (from, to) = ((Operand::Input(1), moves.taken.start, x), (Operand::Output, kept, state));
-        dispatches.extend(
+        launches.extend(
             Copy { from, to, count: moves.taken.len(), kept: if in_one { kept } else { 0 }, quads }
-                .dispatches(target),
+                .launches(target),
         );
-        Ok(Lowered { dispatches, scratch, choice: None })
+        Ok(Lowered { launches, scratch, choice: None })
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {
@@ -173,18 +173,18 @@ mod tests {
         let io = Io { inputs: &inputs, output: &state, aliased: Some(0) };
         let lowered = UpdateConvCache.lower(&io, &target).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(lowered.scratch, [4 * 9 * 11 * 7]);
-        assert_eq!(lowered.dispatches.len(), 3);
-        let bindings: Vec<&Binding> = lowered.dispatches.iter().flat_map(|d| &d.bindings).collect();
+        assert_eq!(lowered.launches.len(), 3);
+        let bindings: Vec<&Binding> = lowered.launches.iter().flat_map(|d| &d.bindings).collect();
         assert!(bindings.iter().all(|b| b.size <= 4096 && b.offset % 256 == 0));
 
         let roomy = Target { max_binding_bytes: 8192, ..target.clone() };
         let lowered = UpdateConvCache.lower(&io, &roomy).unwrap_or_else(|e| panic!("{e}"));
-        assert!(lowered.scratch.is_empty() && lowered.dispatches.len() == 1);
+        assert!(lowered.scratch.is_empty() && lowered.launches.len() == 1);
 
         let small = Target { max_binding_bytes: 2048, ..target };
         let lowered = UpdateConvCache.lower(&io, &small).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(lowered.dispatches.len(), 9);
-        let bindings: Vec<&Binding> = lowered.dispatches.iter().flat_map(|d| &d.bindings).collect();
+        assert_eq!(lowered.launches.len(), 9);
+        let bindings: Vec<&Binding> = lowered.launches.iter().flat_map(|d| &d.bindings).collect();
         assert!(bindings.iter().all(|b| b.size <= 2048 && b.offset % 256 == 0));
     }
 }

@@ -1,143 +1,137 @@
 //! Latents to frames, chunk by chunk.
 use super::{
-    EngineError, Event, TensorData, VideoPipeline,
-    decode_plan::{DecodePlan, Decoding},
-    load::Run,
+    EngineError, Event, TensorData,
+    decode_plan::{ChunkPlans, DecodePlan, Decoding},
+    decode_tiles::{Tiles, decode_tiles, report_tiles},
+    faults::{FaultyStage, Part},
+    session::Session,
     taps::{self, channels_first},
 };
 use crate::{
-    executor::Program,
-    graph::State,
-    models::{DecoderChunk, DecoderOutput, LatentDecoder},
-    nn::ConvMemory,
-    run::RunInput,
-    stopwatch::Stopwatch,
-    target::clamp_u32,
-    video::Frame,
+    executor::Program, graph::State, run::RunInput, stopwatch::Stopwatch, target::clamp_u32, video::Frame,
 };
 use std::collections::BTreeMap;
 
 /// Tensors of all chunks so far, channels-last, one after the other in time.
 type Joined = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-impl VideoPipeline {
-    /// Decodes row 0 of `latents` and reports the frames.
-    pub(super) async fn decode(&mut self, run: &mut Run<'_>, latents: &State) -> Result<(), EngineError> {
-        let clock = Stopwatch::start();
-        let decoder = self.model.load_decoder()?;
-        run.report(Event::Decoding { done: 0, total: run.settings.num_frames })?;
-        let target = self.plan_target();
-        let video = run.latents;
-        let decoding =
-            Decoding { decoder: decoder.as_ref(), video: &video, precision: self.precision, target: &target };
-        let DecodePlan { tiling, chunks, .. } = decoding.plan(run.settings.memory)?;
-        match tiling {
-            None => self.decode_whole(run, decoder.as_ref(), latents, &chunks).await?,
-            Some(tiling) => self.decode_tiles(run, decoder.as_ref(), latents, &chunks, tiling).await?,
-        }
-        run.finish_stage("decode", clock);
-        Ok(())
-    }
-
-    /// Whole frames, reported chunk by chunk.
-    async fn decode_whole(
-        &mut self,
-        run: &mut Run<'_>,
-        decoder: &dyn LatentDecoder,
-        latents: &State,
-        chunks: &[DecoderChunk],
-    ) -> Result<(), EngineError> {
-        let memory = ConvMemory::new(self.precision);
-        let mut joined = Joined::new();
-        let repeated = decoder.repeated_frames(run.latents.decoded());
-        let mut at = Position { latent_frame: run.latents.leading, repeated, done: 0 };
-        let mut current: Option<(DecoderChunk, Program)> = None;
-        for chunk in chunks {
-            let mut program = match current.take() {
-                Some((kind, program)) if kind == *chunk => program,
-                other => {
-                    // The old buffers go before the new ones come.
-                    drop(other);
-                    let output = DecoderOutput::Frames;
-                    let graph = decoder.graph(latents, *chunk, &memory, output, run.settings.dump)?;
-                    self.prepare(run, "decode", graph).await?
-                }
-            };
-            self.decode_chunk(run, &mut program, &mut at, &mut joined).await?;
-            at.latent_frame += chunk.latent_frames;
-            current = Some((*chunk, program));
-        }
-        drop(current);
-        for state in memory.states() {
-            self.executor.drop_state(&state);
-        }
-        report_joined(run, joined)
-    }
-
-    /// Decodes the chunk that begins `at` a latent frame, and reports its frames.
-    async fn decode_chunk(
-        &mut self,
-        run: &mut Run<'_>,
-        program: &mut Program,
-        at: &mut Position,
-        joined: &mut Joined,
-    ) -> Result<(), EngineError> {
-        let frame = [clamp_u32(at.latent_frame)];
-        self.execute(run, program, &[RunInput::u32("frame", &frame)]).await?;
-        let rgb = match program.output("rgb8") {
-            Some(id) => self.executor.read(program, id).await?,
-            None => return Err(EngineError::Internal("the decoder has no output".to_owned())),
-        };
-        if run.settings.dump {
-            for (name, shape, values) in self.read_taps(program).await? {
-                if name != "rgb8" {
-                    let entry =
-                        joined.entry(name).or_insert_with(|| ([&[0], &shape[1..]].concat(), Vec::new()));
-                    entry.0[0] += shape[0];
-                    entry.1.extend(values);
-                }
-            }
-        }
-        for rgb in
-            bytemuck::cast_slice::<_, u8>(&rgb).chunks_exact(3 * run.settings.width * run.settings.height)
-        {
-            if at.repeated > 0 {
-                at.repeated -= 1;
-                continue;
-            }
-            at.done += 1;
-            report_frame(run, rgb.to_vec())?;
-            run.report(Event::Decoding { done: at.done, total: run.settings.num_frames })?;
-        }
-        Ok(())
-    }
-}
-
 /// How far a video is decoded.
-struct Position {
+#[derive(Debug)]
+pub(super) struct Position {
     /// The next latent frame.
     latent_frame: usize,
-    /// Frames at the start that only repeat another and are still to come.
+    /// Frames to come that are not the video's, or were reported before a device was lost.
+    skip: usize,
+}
+
+/// Decodes row 0 of `latents` and reports the frames.
+pub(super) async fn decode(session: &mut Session<'_>, latents: &State) -> Result<(), EngineError> {
+    let clock = Stopwatch::start();
+    let decoder = session.pipeline.networks.decoder(&session.pipeline.model)?;
+    let total = session.settings.num_frames;
+    session.report(Event::Decoding { done: session.frames_done, total })?;
+    let (video, target) = (session.latents, session.pipeline.plan_target());
+    let decoding = Decoding {
+        decoder: decoder.as_ref(),
+        video: &video,
+        latents,
+        precision: session.pipeline.precision(),
+        target: &target,
+        taps: session.options.dump,
+    };
+    let repeated = decoder.repeated_frames(video.decoded());
+    match decoding.plan(session.options.memory)? {
+        DecodePlan::Whole(plans) => decode_whole(session, plans, repeated).await?,
+        DecodePlan::Tiles { tiling, largest, chunk_budget } => {
+            let tiles = Tiles { decoding: &decoding, tiling, chunk_budget };
+            let video = decode_tiles(session, &tiles, largest).await?;
+            report_tiles(session, video, repeated)?;
+        }
+    }
+    session.finish_stage("decode", clock);
+    Ok(())
+}
+
+/// Whole frames, reported chunk by chunk. One program is ready at a time.
+async fn decode_whole(
+    session: &mut Session<'_>,
+    plans: ChunkPlans,
     repeated: usize,
-    /// Frames reported.
-    done: usize,
+) -> Result<(), EngineError> {
+    let ChunkPlans { runs, memory, latents } = plans;
+    let mut joined = Joined::new();
+    let mut at = Position { latent_frame: session.latents.leading, skip: repeated + session.frames_done };
+    for run in runs {
+        let mut program = session.prepare_planned("decode", run.graph, run.plan).await?;
+        for _ in 0..run.times {
+            decode_chunk(session, &mut program, &mut at, &mut joined).await?;
+            at.latent_frame += run.chunk.latent_frames;
+        }
+    }
+    // The states live until the last chunk is done.
+    drop((memory, latents));
+    report_joined(session, joined)
 }
 
-pub(super) fn report_frame(run: &mut Run<'_>, rgb: Vec<u8>) -> Result<(), EngineError> {
-    let (width, height) = (clamp_u32(run.settings.width), clamp_u32(run.settings.height));
-    run.report(Event::Frame(Frame { width, height, rgb }))
+/// Decodes the chunk at a position and reports its frames.
+async fn decode_chunk(
+    session: &mut Session<'_>,
+    program: &mut Program,
+    at: &mut Position,
+    joined: &mut Joined,
+) -> Result<(), EngineError> {
+    let frame = [clamp_u32(at.latent_frame)];
+    session.execute(program, &[RunInput::u32("frame", &frame)]).await?;
+    let video = session.output(program, "video").await?;
+    session.check(FaultyStage::Frames, Part::Vae, &video)?;
+    drop(video);
+    let rgb = session.output(program, "rgb8").await?;
+    if session.options.dump {
+        join(joined, taps::read_taps(session, program).await?);
+    }
+    for rgb in frames(bytemuck::cast_slice(&rgb), session) {
+        if at.skip > 0 {
+            at.skip -= 1;
+        } else {
+            report_frame(session, rgb.to_vec())?;
+        }
+    }
+    Ok(())
 }
 
-fn report_joined(run: &mut Run<'_>, joined: Joined) -> Result<(), EngineError> {
+/// The frames in these bytes.
+fn frames<'a>(rgb: &'a [u8], session: &Session<'_>) -> std::slice::ChunksExact<'a, u8> {
+    rgb.chunks_exact(3 * session.settings.width * session.settings.height)
+}
+
+/// Reports the next frame of the video.
+pub(super) fn report_frame(session: &mut Session<'_>, rgb: Vec<u8>) -> Result<(), EngineError> {
+    let (width, height) = (clamp_u32(session.settings.width), clamp_u32(session.settings.height));
+    session.frames_done += 1;
+    session.report(Event::Frame(Frame { width, height, rgb }))?;
+    let (done, total) = (session.frames_done, session.settings.num_frames);
+    session.report(Event::Decoding { done, total })
+}
+
+/// Adds the tensors of one chunk to those before.
+fn join(joined: &mut Joined, taps: Vec<(String, Vec<usize>, Vec<f32>)>) {
+    for (name, shape, values) in taps.into_iter().filter(|(name, ..)| name != "rgb8") {
+        let entry = joined.entry(name).or_insert_with(|| ([&[0], &shape[1..]].concat(), Vec::new()));
+        entry.0[0] += shape[0];
+        entry.1.extend(values);
+    }
+}
+
+fn report_joined(session: &mut Session<'_>, joined: Joined) -> Result<(), EngineError> {
     for (name, (shape, values)) in joined {
         let channels = shape[3];
         if name == "video" {
             let pixels = values.iter().map(|v| to_u8(*v)).collect();
-            taps::report_data(run, "video.u8", shape.clone(), TensorData::U8(pixels))?;
+            taps::report_data(session, "video.u8", shape.clone(), TensorData::U8(pixels))?;
         }
         let first = vec![1, channels, shape[0], shape[1], shape[2]];
         let data = TensorData::F32(channels_first(&values, channels));
-        taps::report_data(run, &format!("vae.{name}"), first, data)?;
+        taps::report_data(session, &format!("vae.{name}"), first, data)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Which tiles and which chunks a video is decoded in, chosen by planning them.
 use super::{EngineError, latents::LatentVideo};
 use crate::{
-    graph::State,
+    graph::{Graph, State},
     models::{DecoderChunk, DecoderOutput, LatentDecoder},
     nn::{ConvMemory, Precision},
     plan::{Plan, PlanTarget},
@@ -10,17 +10,56 @@ use crate::{
 };
 
 /// The widest feature map of a chunk stays near this many bytes.
-pub(super) const CHUNK_BUDGET: usize = 32 << 20;
+const CHUNK_BUDGET: usize = 32 << 20;
 
 /// How a video is decoded.
 #[derive(Debug)]
-pub(super) struct DecodePlan {
-    /// None if frames are decoded whole.
-    pub(super) tiling: Option<Tiling>,
+pub(super) enum DecodePlan {
+    /// Frames as they are.
+    Whole(ChunkPlans),
+    /// Tile by tile.
+    Tiles {
+        tiling: Tiling,
+        /// For the largest tile.
+        largest: ChunkPlans,
+        /// What the widest feature map of a chunk stays near, in bytes.
+        chunk_budget: usize,
+    },
+}
+
+/// The chunks of one area, planned, over states of their own.
+#[derive(Debug)]
+pub(super) struct ChunkPlans {
+    /// What is decoded.
+    pub(super) latents: State,
+    /// What one chunk leaves for the next.
+    pub(super) memory: ConvMemory,
     /// In order.
-    pub(super) chunks: Vec<DecoderChunk>,
-    /// For each kind of chunk, the plan for the largest tile, and in how many chunks of how many tiles it runs.
-    pub(super) plans: Vec<(DecoderChunk, Plan, usize)>,
+    pub(super) runs: Vec<ChunkRun>,
+}
+
+/// Chunks of one kind that follow each other: one program runs them all.
+#[derive(Debug)]
+pub(super) struct ChunkRun {
+    pub(super) chunk: DecoderChunk,
+    /// How many there are.
+    pub(super) times: usize,
+    pub(super) graph: Graph,
+    pub(super) plan: Plan,
+}
+
+impl ChunkPlans {
+    /// Bytes on the device while one run after the other is ready.
+    fn in_turn(&self) -> u64 {
+        self.runs.iter().map(|run| run.plan.weight_bytes + run.plan.working_bytes()).max().unwrap_or(0)
+    }
+
+    /// Bytes on the device while all runs are ready: their buffers add up, weights and states are shared.
+    fn at_once(&self) -> u64 {
+        let plans = || self.runs.iter().map(|run| &run.plan);
+        let shared = plans().map(|plan| plan.weight_bytes + plan.state_bytes).max().unwrap_or(0);
+        shared + plans().flat_map(|plan| &plan.slots).sum::<u64>()
+    }
 }
 
 /// What is decoded, and on what.
@@ -28,8 +67,12 @@ pub(super) struct DecodePlan {
 pub(super) struct Decoding<'a> {
     pub(super) decoder: &'a dyn LatentDecoder,
     pub(super) video: &'a LatentVideo,
+    /// `[.., C, F, H, W]`.
+    pub(super) latents: &'a State,
     pub(super) precision: Precision,
     pub(super) target: &'a PlanTarget,
+    /// Whether intermediate tensors are kept.
+    pub(super) taps: bool,
 }
 
 impl Decoding<'_> {
@@ -81,43 +124,52 @@ impl Decoding<'_> {
         chunk_budget: usize,
     ) -> Result<(DecodePlan, u64), EngineError> {
         let [channels, frames, height, width] = self.video.shape;
-        let (mut size, mut tiles, mut output) = ([height, width], 1, DecoderOutput::Frames);
-        if let Some(tiling) = tiling {
-            size = [height.min(tiling.rows.tile), width.min(tiling.columns.tile)];
-            tiles = tiling.tiles(height, width).len();
-            output = DecoderOutput::Tile;
+        let Some(tiling) = tiling else {
+            let plans = self.chunks(self.latents.clone(), DecoderOutput::Frames, chunk_budget)?;
+            let bytes = plans.in_turn();
+            return Ok((DecodePlan::Whole(plans), bytes));
+        };
+        let size = [height.min(tiling.rows.tile), width.min(tiling.columns.tile)];
+        let largest = self.tile(size, chunk_budget)?;
+        let mut bytes = largest.at_once() + 4 * (channels * frames * height * width) as u64;
+        if matches!(self.target, PlanTarget::Cpu) {
+            let repeated = self.decoder.repeated_frames(self.video.decoded());
+            bytes += 4 * self.video.values(repeated) as u64;
         }
-        let chunks = self.decoder.chunks(self.video.decoded(), size[0], size[1], chunk_budget);
-        let latents =
-            State::new("latents", TensorDesc::new(&[channels, frames, size[0], size[1]], DType::F32));
+        Ok((DecodePlan::Tiles { tiling, largest, chunk_budget }, bytes))
+    }
+
+    /// The chunks of a tile of `size` latents along height and width.
+    pub(super) fn tile(&self, size: [usize; 2], chunk_budget: usize) -> Result<ChunkPlans, EngineError> {
+        let [channels, frames, ..] = self.video.shape;
+        let desc = TensorDesc::new(&[channels, frames, size[0], size[1]], DType::F32);
+        self.chunks(State::new("tile of latents", desc), DecoderOutput::Tile, chunk_budget)
+    }
+
+    /// The chunks of these latents.
+    fn chunks(
+        &self,
+        latents: State,
+        output: DecoderOutput,
+        chunk_budget: usize,
+    ) -> Result<ChunkPlans, EngineError> {
+        let &[.., height, width] = latents.desc().shape.as_slice() else {
+            return Err(EngineError::Internal("latents of too few axes".to_owned()));
+        };
+        let chunks = self.decoder.chunks(self.video.decoded(), height, width, chunk_budget);
         let memory = ConvMemory::new(self.precision);
-        let mut plans = Vec::new();
-        for (chunk, count) in kinds(&chunks) {
-            let graph = self.decoder.graph(&latents, chunk, &memory, output, false)?;
-            plans.push((chunk, Plan::new(&graph, self.target)?, count * tiles));
+        let mut runs = Vec::new();
+        for (chunk, times) in runs_of(&chunks) {
+            let graph = self.decoder.graph(&latents, chunk, &memory, output, self.taps)?;
+            let plan = Plan::new(&graph, self.target)?;
+            runs.push(ChunkRun { chunk, times, graph, plan });
         }
-        let largest =
-            plans.iter().map(|(_, plan, _): &(_, Plan, _)| plan.weight_bytes + plan.working_bytes()).max();
-        let mut bytes = largest.unwrap_or(0);
-        if tiling.is_some() {
-            bytes += 4 * (channels * frames * height * width) as u64;
-            if matches!(self.target, PlanTarget::Cpu) {
-                let repeated = self.decoder.repeated_frames(self.video.decoded());
-                bytes += 4 * self.video.values(repeated) as u64;
-            }
-        }
-        Ok((DecodePlan { tiling, chunks, plans }, bytes))
+        Ok(ChunkPlans { latents, memory, runs })
     }
 }
 
-/// Each kind of chunk once, with how often it comes.
-pub(super) fn kinds(chunks: &[DecoderChunk]) -> Vec<(DecoderChunk, usize)> {
-    let mut kinds: Vec<(DecoderChunk, usize)> = Vec::new();
-    for chunk in chunks {
-        match kinds.iter_mut().find(|(kind, _)| kind == chunk) {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((*chunk, 1)),
-        }
-    }
-    kinds
+/// Equal chunks that follow each other, with their number.
+fn runs_of(chunks: &[DecoderChunk]) -> Vec<(DecoderChunk, usize)> {
+    let same = chunks.chunk_by(|a, b| a == b);
+    same.map(|run| (run[0], run.len())).collect()
 }

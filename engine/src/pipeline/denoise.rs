@@ -1,151 +1,142 @@
-//! The denoising loop: one plan, replayed; the latents stay on the device.
+//! The denoising loop: one plan for each expert, replayed; the latents stay on the device.
 use super::{
-    EngineError, Event, TensorData, VideoPipeline,
-    encode_text::Prompts,
-    load::Run,
-    taps::{self, channels_first},
+    EngineError, Event, Snapshot,
+    dump_steps::{report_schedule, report_step},
+    encode_picture, encode_text,
+    faults::{FaultyStage, Part},
+    session::Session,
+    taps,
 };
 use crate::{
     diffusion::{NoiseScheduler, StepUpdate},
     executor::Program,
     graph::{Graph, State},
-    models::{DenoisingTransformer, TapLayout, TextContext},
+    models::{Context, DenoisingTransformer, Expert, StepInputs, Times},
+    nn::Precision,
     run::RunInput,
     stopwatch::Stopwatch,
     tensor::DType,
 };
+use std::{ops::Range, sync::Arc};
 
-/// Steps between two looks at whether the latents are still numbers.
-const FINITE_CHECK_EVERY: usize = 5;
+/// Steps between two looks at whether the latents are still numbers, each of which leaves a snapshot.
+const LOOK_EVERY: usize = 5;
 
-impl VideoPipeline {
-    /// Denoises; row 0 of the returned state is the result.
-    pub(super) async fn denoise(
-        &mut self,
-        run: &mut Run<'_>,
-        scheduler: &dyn NoiseScheduler,
-        prompts: Prompts,
-        condition: Option<State>,
-    ) -> Result<State, EngineError> {
-        let clock = Stopwatch::start();
-        let noise = match &run.settings.initial_latents {
-            Some(latents) => latents.clone(),
-            None => run.noise.draw(run.latents.elements()),
-        };
-        let noise = run.latents.inward(noise);
-        let shape = [&[scheduler.state_rows()][..], &run.latents.shape].concat();
-        let latents = self.state_of("latents", &shape, &noise).await?;
-        let is_stochastic = is_stochastic(scheduler);
-        let states = StepStates { latents: &latents, condition: condition.as_ref(), is_stochastic };
-        let graph = step_graph(&prompts, &states, run.settings.dump, self.precision)?;
-        let mut program = self.prepare(run, "denoise", graph).await?;
-        if run.settings.dump {
-            report_schedule(run, scheduler, &prompts, noise)?;
+/// Denoises from the session's snapshot on, or from noise; row 0 of the returned state is the result.
+pub(super) async fn denoise(session: &mut Session<'_>) -> Result<State, EngineError> {
+    let clock = Stopwatch::start();
+    let scheduler = Arc::clone(&session.scheduler);
+    let start = start(session, scheduler.as_ref())?;
+    let shape = [&[scheduler.state_rows()][..], &session.latents.shape].concat();
+    let latents = session.state_of("latents", &shape, &start.latents).await?;
+    let condition = encode_picture::upload(session).await?;
+    let states = StepStates {
+        latents: &latents,
+        condition: condition.as_ref(),
+        is_stochastic: is_stochastic(scheduler.as_ref()),
+    };
+    session.report(Event::Step { done: start.step, total: scheduler.steps() })?;
+    for (expert, steps) in segments(&session.pipeline.model.family.experts(), scheduler.timesteps()) {
+        let left = steps.start.max(start.step)..steps.end;
+        if !left.is_empty() {
+            run_expert(session, expert, left, &states).await?;
         }
-        let steps = scheduler.steps();
-        run.report(Event::Step { done: 0, total: steps })?;
-        for step in 0..steps {
-            let guidance = run.guidance.at(scheduler.timesteps()[step], steps);
-            let coefficients = coefficients(guidance.scale(), &scheduler.update(step), is_stochastic);
-            let timestep = [narrow(scheduler.timesteps()[step])];
-            let mut inputs =
-                vec![RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
-            let fresh = if is_stochastic { step_noise(run, scheduler, step)? } else { Vec::new() };
-            if is_stochastic {
-                inputs.push(RunInput::f32("noise", &fresh));
-            }
-            self.execute(run, &mut program, &inputs).await?;
-            if (step + 1) % FINITE_CHECK_EVERY == 0 || step + 1 == steps || run.settings.dump {
-                let transformer = prompts.transformer.as_ref();
-                self.check_and_dump(run, &program, &latents, step, scheduler, transformer).await?;
-            }
-            run.report(Event::Step { done: step + 1, total: steps })?;
-        }
-        for state in prompts.contexts.iter().flat_map(TextContext::states).chain(&condition) {
-            self.executor.drop_state(state);
-        }
-        drop((program, prompts));
-        self.executor.release_unused();
-        run.finish_stage("denoise", clock);
-        Ok(latents)
+        session.pipeline.networks.done_denoising(expert);
     }
-
-    async fn check_and_dump(
-        &mut self,
-        run: &mut Run<'_>,
-        program: &Program,
-        latents: &State,
-        step: usize,
-        scheduler: &dyn NoiseScheduler,
-        transformer: &dyn DenoisingTransformer,
-    ) -> Result<(), EngineError> {
-        let mut values = self.executor.read_state(latents).await?;
-        values.truncate(run.latents.elements());
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(EngineError::NotFinite { step: step + 1, steps: scheduler.steps() });
-        }
-        if run.settings.dump {
-            self.report_step(run, program, step, scheduler, transformer).await?;
-            taps::report_latents(run, &format!("latents.step{step}"), values)?;
-        }
-        Ok(())
-    }
-
-    /// Velocities of every step, and the inner tensors of the first.
-    async fn report_step(
-        &mut self,
-        run: &mut Run<'_>,
-        program: &Program,
-        step: usize,
-        scheduler: &dyn NoiseScheduler,
-        transformer: &dyn DenoisingTransformer,
-    ) -> Result<(), EngineError> {
-        let found = self.read_taps(program).await?;
-        let velocity = |name: &str| found.iter().find(|(n, ..)| n == name).map(|(.., v)| v.clone());
-        let guidance = run.guidance.at(scheduler.timesteps()[step], scheduler.steps());
-        if let (Some(cond), uncond) = (velocity("cond"), velocity("uncond")) {
-            let guided = match uncond {
-                Some(uncond) => {
-                    let pairs = uncond.iter().zip(&cond);
-                    pairs.map(|(u, c)| guidance.combine(*u, *c)).collect()
-                }
-                None => cond,
-            };
-            taps::report_latents(run, &format!("dit.step{step}.guided"), guided)?;
-        }
-        if step == 0 {
-            let timestep = timesteps(&scheduler.timesteps()[..1], scheduler.timesteps());
-            taps::report_data(run, "dit.step0.timestep", vec![1], timestep)?;
-        }
-        for (name, shape, values) in found {
-            let key = format!("dit.step{step}.{name}");
-            if name == "cond" || name == "uncond" {
-                taps::report_latents(run, &key, values)?;
-            } else if step == 0 {
-                let (shape, values) = arrange(transformer, run, &name, shape, values);
-                taps::report_data(run, &key, shape, TensorData::F32(values))?;
-            }
-        }
-        Ok(())
-    }
+    session.finish_stage("denoise", clock);
+    Ok(latents)
 }
 
-/// A tap as the reference lays it out.
-fn arrange(
-    transformer: &dyn DenoisingTransformer,
-    run: &Run<'_>,
-    name: &str,
-    shape: Vec<usize>,
-    values: Vec<f32>,
-) -> (Vec<usize>, Vec<f32>) {
-    match transformer.tap_layout(name) {
-        TapLayout::Plain => (shape, values),
-        TapLayout::Batched => ([vec![1], shape].concat(), values),
-        TapLayout::ChannelsFirst => {
-            let [t, h, w] = run.latents.grid();
-            (vec![1, shape[1], t, h, w], channels_first(&values, shape[1]))
+/// Where the loop begins: the last snapshot, or the first one, of noise.
+fn start(session: &mut Session<'_>, scheduler: &dyn NoiseScheduler) -> Result<Snapshot, EngineError> {
+    if let Some(snapshot) = &session.snapshot {
+        session.noise = snapshot.noise.clone();
+        return Ok(snapshot.clone());
+    }
+    let noise = match &session.settings.initial_latents {
+        Some(latents) => latents.clone(),
+        None => session.noise.draw(session.latents.elements()),
+    };
+    let sigma = narrow(scheduler.init_noise_sigma());
+    let mut latents = session.latents.inward(noise);
+    latents.iter_mut().for_each(|value| *value *= sigma);
+    if session.options.dump {
+        report_schedule(session, scheduler, latents.clone())?;
+    }
+    latents.resize(scheduler.state_rows() * latents.len(), 0.0);
+    let snapshot = Snapshot { step: 0, latents, noise: session.noise.clone() };
+    session.snapshot = Some(snapshot.clone());
+    Ok(snapshot)
+}
+
+/// Which expert makes which steps, in order. Each serves the timesteps down to its bound, the last all that are left.
+pub(super) fn segments(experts: &[Expert], timesteps: &[f64]) -> Vec<(usize, Range<usize>)> {
+    let mut segments: Vec<(usize, Range<usize>)> = Vec::with_capacity(experts.len());
+    for (step, timestep) in timesteps.iter().enumerate() {
+        let serves = |expert: &Expert| *timestep >= expert.down_to;
+        let expert = experts.iter().position(serves).unwrap_or(experts.len().saturating_sub(1));
+        match segments.last_mut() {
+            Some((last, steps)) if *last == expert => steps.end = step + 1,
+            _ => segments.push((expert, step..step + 1)),
         }
     }
+    segments
+}
+
+/// Some steps of one expert.
+async fn run_expert(
+    session: &mut Session<'_>,
+    expert: usize,
+    steps: Range<usize>,
+    states: &StepStates<'_>,
+) -> Result<(), EngineError> {
+    let scheduler = Arc::clone(&session.scheduler);
+    let transformer = session.pipeline.networks.transformer(&session.pipeline.model, expert)?;
+    let contexts = encode_text::contexts(session, transformer.as_ref()).await?;
+    let precision = session.pipeline.precision();
+    let graph = step_graph(transformer.as_ref(), &contexts, states, session.options.dump, precision)?;
+    let mut program = session.prepare("denoise", graph).await?;
+    let total = scheduler.steps();
+    for step in steps {
+        let guidance = session.guidance.at(scheduler.timesteps()[step], total);
+        let coefficients = coefficients(guidance.scale(), &scheduler.update(step), states.is_stochastic);
+        let timestep = [narrow(scheduler.timesteps()[step])];
+        let mut inputs =
+            vec![RunInput::f32("timestep", &timestep), RunInput::f32("coefficients", &coefficients)];
+        let fresh = if states.is_stochastic { step_noise(session, step)? } else { Vec::new() };
+        if states.is_stochastic {
+            inputs.push(RunInput::f32("noise", &fresh));
+        }
+        session.execute(&mut program, &inputs).await?;
+        if (step + 1) % LOOK_EVERY == 0 || step + 1 == total || session.options.dump {
+            look(session, &program, states.latents, expert, step).await?;
+        }
+        session.report(Event::Step { done: step + 1, total })?;
+    }
+    Ok(())
+}
+
+/// Reads the latents: `Err` if they cannot be right, else a snapshot, and whatever is to be dumped.
+async fn look(
+    session: &mut Session<'_>,
+    program: &Program,
+    latents: &State,
+    expert: usize,
+    step: usize,
+) -> Result<(), EngineError> {
+    let rows = session.pipeline.executor.read_state(latents).await?;
+    let values = &rows[..session.latents.elements()];
+    let stage = FaultyStage::Latents { step: step + 1, steps: session.scheduler.steps() };
+    session.check(stage, Part::Transformer(expert), values)?;
+    if session.options.dump {
+        let values = values.to_vec();
+        report_step(session, program, expert, step).await?;
+        taps::report_latents(session, &format!("latents.step{step}"), values)?;
+    }
+    let snapshot = Snapshot { step: step + 1, latents: rows, noise: session.noise.clone() };
+    session.report(Event::Snapshot(&snapshot))?;
+    session.snapshot = Some(snapshot);
+    Ok(())
 }
 
 /// What a denoising step works on.
@@ -164,51 +155,48 @@ pub(super) fn is_stochastic(scheduler: &dyn NoiseScheduler) -> bool {
 }
 
 /// The noise of one step `[C, F, H, W]`: recorded, or the last draw of as many as the reference makes.
-fn step_noise(
-    run: &mut Run<'_>,
-    scheduler: &dyn NoiseScheduler,
-    step: usize,
-) -> Result<Vec<f32>, EngineError> {
-    let mut fresh = vec![0.0; run.latents.elements()];
-    for _ in 0..scheduler.noise_draws(step) {
-        fresh = run.noise.draw(run.latents.elements());
+fn step_noise(session: &mut Session<'_>, step: usize) -> Result<Vec<f32>, EngineError> {
+    let mut fresh = vec![0.0; session.latents.elements()];
+    for _ in 0..session.scheduler.noise_draws(step) {
+        fresh = session.noise.draw(session.latents.elements());
     }
-    if let Some(recorded) = run.settings.recorded_noise.steps.get(step) {
+    if let Some(recorded) = session.settings.recorded_noise.steps.get(step) {
         fresh.clone_from(recorded);
     }
-    let fresh = run.latents.inward(fresh);
-    if run.settings.dump {
-        taps::report_latents(run, &format!("sched.step{step}.noise"), fresh.clone())?;
+    let fresh = session.latents.inward(fresh);
+    if session.options.dump {
+        taps::report_latents(session, &format!("sched.step{step}.noise"), fresh.clone())?;
     }
     Ok(fresh)
 }
 
-/// One denoising step: velocities of both prompts, guidance and the scheduler's update.
+/// One denoising step: velocities of all prompts, guidance and the scheduler's update.
 pub(super) fn step_graph(
-    prompts: &Prompts,
+    transformer: &dyn DenoisingTransformer,
+    contexts: &[Context],
     states: &StepStates<'_>,
     taps: bool,
-    precision: crate::nn::Precision,
+    precision: Precision,
 ) -> Result<Graph, EngineError> {
     let mut graph = Graph::with_taps(taps);
     let rows = states.latents.desc().shape[0];
     let columns = if states.is_stochastic { rows + 2 } else { rows + 1 };
-    let state = graph.state(states.latents);
+    let latents = graph.state(states.latents);
     let condition = states.condition.map(|condition| graph.state(condition));
-    let timestep = graph.input("timestep", &[1], DType::F32);
+    let times = Times::Whole(graph.input("timestep", &[1], DType::F32));
     let coefficients = graph.input("coefficients", &[1 + rows * columns], DType::F32);
-    let contexts: Vec<&TextContext> = prompts.contexts.iter().collect();
-    let velocities =
-        prompts.transformer.forward(&mut graph, state, timestep, &contexts, condition, precision)?;
+    let contexts: Vec<&Context> = contexts.iter().collect();
+    let inputs = StepInputs { latents, times, contexts: &contexts, condition, precision };
+    let velocities = transformer.forward(&mut graph, &inputs)?;
     for (name, velocity) in ["cond", "uncond"].iter().zip(&velocities) {
         graph.tap(name, *velocity);
     }
     let (cond, uncond) = (velocities[0], velocities.get(1).copied());
     if states.is_stochastic {
         let noise = graph.input("noise", &states.latents.desc().shape[1..], DType::F32);
-        graph.noisy_denoise_step(state, cond, uncond, noise, coefficients)?;
+        graph.noisy_denoise_step(latents, cond, uncond, noise, coefficients)?;
     } else {
-        graph.denoise_step(state, cond, uncond, coefficients)?;
+        graph.denoise_step(latents, cond, uncond, coefficients)?;
     }
     Ok(graph)
 }
@@ -220,43 +208,26 @@ fn coefficients(guidance: f32, update: &StepUpdate, is_stochastic: bool) -> Vec<
     std::iter::once(guidance).chain(matrix.map(|v| narrow(*v))).collect()
 }
 
-fn report_schedule(
-    run: &mut Run<'_>,
-    scheduler: &dyn NoiseScheduler,
-    prompts: &Prompts,
-    noise: Vec<f32>,
-) -> Result<(), EngineError> {
-    taps::report_latents(run, "latents.init", noise)?;
-    let (name, table) = scheduler.table();
-    let table: Vec<f32> = table.iter().map(|value| narrow(*value)).collect();
-    taps::report_data(run, &format!("sched.{name}"), vec![table.len()], TensorData::F32(table))?;
-    let times = scheduler.timesteps();
-    taps::report_data(run, "sched.timesteps", vec![times.len()], timesteps(times, times))?;
-    let Some(tables) = prompts.transformer.rope_tables(run.latents.shape) else { return Ok(()) };
-    let shape = vec![2 * tables.cos.len() / tables.head_dim, tables.head_dim];
-    for (name, table) in [("dit.rope_cos", tables.cos), ("dit.rope_sin", tables.sin)] {
-        // The reference holds every angle twice, once for each channel of its pair.
-        let twice = table.iter().flat_map(|v| [*v, *v]).collect();
-        taps::report_data(run, name, shape.clone(), TensorData::F32(twice))?;
-    }
-    Ok(())
-}
-
-/// Some of the timesteps; integers if all of them are.
-fn timesteps(some: &[f64], all: &[f64]) -> TensorData {
-    if all.iter().all(|t| t.fract() == 0.0) {
-        TensorData::I64(some.iter().map(|t| whole(*t)).collect())
-    } else {
-        TensorData::F32(some.iter().map(|t| narrow(*t)).collect())
-    }
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "device arithmetic is f32")]
-fn narrow(value: f64) -> f32 {
+pub(super) fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "timesteps are at most 1000")]
-fn whole(value: f64) -> i64 {
-    value as i64
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn experts_take_turns_at_their_bounds() {
+        let timesteps = [999.0, 900.0, 875.0, 874.9, 10.0];
+        let one = [Expert { component: "transformer", down_to: 0.0 }];
+        assert_eq!(segments(&one, &timesteps), [(0, 0..5)]);
+        let two =
+            [Expert { component: "transformer", down_to: 875.0 }, Expert { component: "b", down_to: 0.0 }];
+        assert_eq!(segments(&two, &timesteps), [(0, 0..3), (1, 3..5)]);
+        assert_eq!(segments(&two, &timesteps[3..]), [(1, 0..2)]);
+        // Below every bound the last one serves.
+        let high = [Expert { component: "a", down_to: 900.0 }, Expert { component: "b", down_to: 500.0 }];
+        assert_eq!(segments(&high, &timesteps), [(0, 0..2), (1, 2..5)]);
+    }
 }

@@ -1,9 +1,11 @@
 //! Which device a run uses.
 use super::EngineError;
 use crate::{
+    adapter::{AdapterKind, AdapterSummary},
     cpu::CpuExecutor,
+    error::DeviceError,
     executor::Executor,
-    gpu::{AdapterKind, AdapterSummary, Gpu, GpuError, GpuExecutor, GpuOptions},
+    gpu::{Gpu, GpuExecutor, GpuOptions},
     nn::Precision,
 };
 
@@ -47,19 +49,19 @@ pub async fn open_executor(
     let Some(index) = index else {
         if precision == Precision::F16 {
             return Err(EngineError::Setting {
-                what: "the precision",
+                what: "precision",
                 got: "f16".to_owned(),
                 expected: "must be f32 on the CPU".to_owned(),
             });
         }
         return Ok((Executor::Cpu(CpuExecutor::default()), "CPU".to_owned()));
     };
-    let gpu = Gpu::open(index, options).await.map_err(EngineError::Gpu)?;
+    let gpu = Gpu::open(index, options).await.map_err(EngineError::Device)?;
     let name = full_name(gpu.summary());
     if precision == Precision::F16 && !gpu.target().shader_f16 {
-        return Err(EngineError::Gpu(GpuError::Device {
+        return Err(EngineError::Device(DeviceError::Device {
             adapter: name,
-            message: "its shaders have no f16; use `--precision f32`".to_owned(),
+            message: "its shaders have no f16".to_owned(),
         }));
     }
     Ok((Executor::Gpu(Box::new(GpuExecutor::new(gpu))), name))
@@ -86,13 +88,13 @@ fn named(part: &str, adapters: &[AdapterSummary]) -> Result<usize, EngineError> 
     };
     let expected = match matches.as_slice() {
         [only] => return Ok(only.index),
-        [] if adapters.is_empty() => return Err(EngineError::Gpu(GpuError::NoAdapter(String::new()))),
+        [] if adapters.is_empty() => return Err(EngineError::Device(DeviceError::NoAdapter(String::new()))),
         [] => format!("must be a part of an adapter's name: {}", list(&mut adapters.iter())),
         several => {
             format!("must be a part of one adapter's name, not of {}", list(&mut several.iter().copied()))
         }
     };
-    Err(EngineError::Setting { what: "the device", got: format!("`{part}`"), expected })
+    Err(EngineError::Setting { what: "device", got: format!("`{part}`"), expected })
 }
 
 #[cfg(test)]

@@ -1,149 +1,183 @@
-//! Prompts to the keys and values that the transformer attends to.
-use super::{EngineError, Event, GenerationSettings, TensorData, VideoPipeline, load::Run, taps};
+//! Prompts to what the text encoders make of them, and that to what the transformer attends to.
+use super::{
+    EngineError, Event, TensorData,
+    faults::{FaultyStage, Part},
+    session::Session,
+    taps,
+};
 use crate::{
-    models::{DenoisingTransformer, Padding, TextContext, t5::T5Encoder},
+    models::{Context, ContextInputs, DenoisingTransformer, Padding, TextEncoder, embeds_name},
     run::RunInput,
     stopwatch::Stopwatch,
 };
-use model_loader::prompt;
+use model_loader::{Encoding, prompt};
 
-/// The transformer with its prompts: the positive one, and the negative one if guidance is on; in one context if both are
-/// evaluated side by side.
-pub(super) struct Prompts {
-    pub(super) transformer: Box<dyn DenoisingTransformer>,
-    pub(super) contexts: Vec<TextContext>,
+/// What the text encoders make of one prompt, on the host.
+#[derive(Debug, Clone)]
+pub(super) struct Prompt {
+    /// For each encoder its rows `[length, width]`, padded.
+    rows: Vec<Vec<f32>>,
+    /// Tokens that are not padding, of the first encoder.
+    tokens: usize,
 }
 
-/// How many prompts each evaluation takes, of `passes` over latents `[C, F, H, W]`: one where memory is short, and where
-/// what an evaluation computes is written out, which is that of one pass.
+/// How many prompts each evaluation takes, of `passes` over latents `[C, F, H, W]`; at most one where `alone`.
 pub(super) fn evaluations(
     transformer: &dyn DenoisingTransformer,
-    settings: &GenerationSettings,
+    alone: bool,
     latents: [usize; 4],
     passes: usize,
 ) -> Vec<usize> {
-    let most = if settings.dump || settings.memory.is_some() { 1 } else { passes.max(1) };
+    let most = if alone { 1 } else { passes.max(1) };
     let together = transformer.passes_together(latents, passes).clamp(1, most);
     (0..passes).step_by(together).map(|first| together.min(passes - first)).collect()
 }
 
-impl VideoPipeline {
-    /// Padded length: the smaller of what the family publishes and what the tokenizer's config says.
-    pub fn prompt_length(&self) -> usize {
-        let longest = self.model.prompt_style().length;
-        self.tokenizer.model_max_length().unwrap_or(longest).clamp(1, longest)
+/// The texts of a job and the names of their tensors: the prompt, and the negative one if guidance is on.
+fn texts(session: &Session<'_>) -> Vec<(&'static str, String)> {
+    let mut texts = vec![("cond", session.settings.prompt.clone())];
+    if session.guidance.enabled() {
+        texts.push(("uncond", session.settings.negative_prompt.clone()));
     }
+    texts
+}
 
-    /// Encodes the prompts, releases the encoder, and brings them into the transformer's form.
-    pub(super) async fn encode_prompts(&mut self, run: &mut Run<'_>) -> Result<Prompts, EngineError> {
-        let clock = Stopwatch::start();
-        let text_bytes = self.text_checkpoint.bytes_total() as u64;
-        let all = text_bytes + (self.model.transformer_bytes() + self.model.vae_bytes()) as u64;
-        run.report(Event::Loading { done: 0, total: all })?;
-        let encoder = T5Encoder::load(&self.text_checkpoint, &self.text_config)?;
-        run.report(Event::Loading { done: text_bytes, total: all })?;
-        let transformer = self.model.load_transformer()?;
-        // Built here once, so that a VAE that does not fit its config is refused before minutes of denoising.
-        self.model.load_decoder()?;
-        run.report(Event::Loading { done: all, total: all })?;
-        run.finish_stage("load", clock);
-
-        let clock = Stopwatch::start();
-        let mut texts = vec![("cond", run.settings.prompt.clone())];
-        if run.guidance.enabled() {
-            texts.push(("uncond", run.settings.negative_prompt.clone()));
-        }
-        let mut embeds = Vec::with_capacity(texts.len());
-        for (name, text) in &texts {
-            embeds.push(self.encode_prompt(run, &encoder, name, text).await?);
-        }
-        drop(encoder);
-        self.executor.release_unused();
-        let evaluations = evaluations(transformer.as_ref(), run.settings, run.latents.shape, embeds.len());
-        let mut contexts = Vec::with_capacity(evaluations.len());
-        let mut rest = &embeds[..];
-        for passes in evaluations {
-            let (prompts, behind) = rest.split_at(passes);
-            contexts.push(self.attend_to(run, transformer.as_ref(), prompts, contexts.is_empty()).await?);
-            rest = behind;
-        }
-        run.finish_stage("encode", clock);
-        run.report(Event::Encoded)?;
-        Ok(Prompts { transformer, contexts })
+/// Encodes the prompts, unless the session has them.
+pub(super) async fn encode_prompts(session: &mut Session<'_>) -> Result<(), EngineError> {
+    if session.prompts.is_some() {
+        return Ok(());
     }
-
-    async fn encode_prompt(
-        &mut self,
-        run: &mut Run<'_>,
-        encoder: &T5Encoder,
-        name: &str,
-        text: &str,
-    ) -> Result<(Vec<f32>, usize), EngineError> {
-        let length = self.prompt_length();
-        let style = self.model.prompt_style();
-        let cleaned = if style.cleaned { prompt::clean(text) } else { text.to_owned() };
-        let encoding = self.tokenizer.encode(&cleaned, length)?;
-        if encoding.truncated {
-            let which = if name == "cond" { "prompt" } else { "negative prompt" };
-            run.report(Event::Notice(&format!(
-                "the {which} has {} tokens; only the first {length} are used",
-                encoding.tokens_total
-            )))?;
+    let clock = Stopwatch::start();
+    let mut prompts = Vec::new();
+    for (name, text) in texts(session) {
+        let mut prompt = Prompt { rows: Vec::new(), tokens: 0 };
+        for index in 0..session.pipeline.model.encoders.len() {
+            let (rows, tokens) = encode_prompt(session, index, name, &text).await?;
+            prompt.rows.push(rows);
+            if index == 0 {
+                prompt.tokens = tokens;
+            }
         }
-        let real = encoding.ids.len();
-        let mut ids = encoding.ids.clone();
-        if style.padding == Padding::Tokens {
-            ids.resize(length, self.tokenizer.pad_id());
-        }
-        let mut program = self.prepare(run, "encode", encoder.graph(ids.len(), run.settings.dump)?).await?;
-        let rows = encoder.embed(&ids)?;
-        self.execute(run, &mut program, &[RunInput::f32("embeds", &rows)]).await?;
-        let hidden = match program.output("hidden") {
-            Some(id) => self.executor.read(&program, id).await?,
-            None => return Err(EngineError::Internal("the text encoder has no output".to_owned())),
-        };
-        if run.settings.dump {
-            let (ids, mask) = self.tokenizer.pad(&encoding.ids, length);
-            taps::report_data(run, &format!("text.{name}.input_ids"), vec![1, length], TensorData::I64(ids))?;
-            taps::report_data(
-                run,
-                &format!("text.{name}.attention_mask"),
-                vec![1, length],
-                TensorData::I64(mask),
-            )?;
-            self.report_taps(run, &program, &format!("text.{name}.")).await?;
-        }
-        let mut padded = hidden;
-        padded.resize(length * encoder.width(), 0.0);
-        if run.settings.dump && name == "cond" && style.padding == Padding::Zeros {
-            // As many rows of padding as the reference keeps.
-            let shown = (real + 4).min(length);
-            let data = TensorData::F32(padded[..shown * encoder.width()].to_vec());
-            taps::report_data(run, "text.cond.embeds", vec![1, shown, encoder.width()], data)?;
-        }
-        Ok((padded, real))
+        prompts.push(prompt);
     }
+    session.prompts = Some(prompts);
+    session.finish_stage("encode", clock);
+    session.report(Event::Encoded)
+}
 
-    async fn attend_to(
-        &mut self,
-        run: &mut Run<'_>,
-        transformer: &dyn DenoisingTransformer,
-        prompts: &[(Vec<f32>, usize)],
-        is_first: bool,
-    ) -> Result<TextContext, EngineError> {
-        let length = self.prompt_length();
-        let taps = run.settings.dump && is_first;
-        let (graph, context) = transformer.context_graph(length, prompts.len(), self.precision, taps)?;
-        let mut program = self.prepare(run, "encode", graph).await?;
-        let embeds: Vec<f32> = prompts.iter().flat_map(|(rows, _)| rows).copied().collect();
-        self.execute(run, &mut program, &[RunInput::f32("embeds", &embeds)]).await?;
-        if taps && let Some(id) = program.output("text_embed") {
-            let values = self.executor.read(&program, id).await?;
-            let dim = program.graph().desc(id).cols();
-            let shown = (prompts[0].1 + 2).min(length);
-            let data = TensorData::F32(values[..shown * dim].to_vec());
-            taps::report_data(run, "dit.step0.text_embed", vec![1, shown, dim], data)?;
-        }
-        Ok(context)
+/// What encoder `index` makes of a text, and how many of its rows are not padding.
+async fn encode_prompt(
+    session: &mut Session<'_>,
+    index: usize,
+    name: &str,
+    text: &str,
+) -> Result<(Vec<f32>, usize), EngineError> {
+    let encoder = session.pipeline.networks.encoder(&session.pipeline.model, index)?;
+    let opened = &session.pipeline.model.encoders[index];
+    let (length, style, width) = (opened.length(), opened.spec.style, opened.model.width());
+    let cleaned = if style.cleaned { prompt::clean(text) } else { text.to_owned() };
+    let encoding = opened.tokenizer.encode(&cleaned, length)?;
+    let mut ids = encoding.ids.clone();
+    if style.padding == Padding::Tokens {
+        ids.resize(length, opened.tokenizer.pad_id());
     }
+    if encoding.truncated {
+        let which = if name == "cond" { "prompt" } else { "negative prompt" };
+        session.report(Event::Notice(&format!(
+            "the {which} has {} tokens; only the first {length} are used",
+            encoding.tokens_total
+        )))?;
+    }
+    let hidden = hidden_states(session, encoder.as_ref(), index, name, &encoding, &ids).await?;
+    let tokens = encoding.ids.len();
+    let mut padded = hidden;
+    padded.resize(length * width, 0.0);
+    if session.options.dump && name == "cond" && style.padding == Padding::Zeros {
+        // As many rows of padding as the reference keeps.
+        let shown = (tokens + 4).min(length);
+        let data = TensorData::F32(padded[..shown * width].to_vec());
+        taps::report_data(session, &format!("{}.cond.embeds", key(index)), vec![1, shown, width], data)?;
+    }
+    Ok((padded, tokens))
+}
+
+/// Runs encoder `index`: `[ids, width]`.
+async fn hidden_states(
+    session: &mut Session<'_>,
+    encoder: &dyn TextEncoder,
+    index: usize,
+    name: &str,
+    encoding: &Encoding,
+    ids: &[u32],
+) -> Result<Vec<f32>, EngineError> {
+    let graph = encoder.graph(ids.len(), session.options.dump)?;
+    let mut program = session.prepare("encode", graph).await?;
+    let rows = encoder.embed(ids)?;
+    session.execute(&mut program, &[RunInput::f32("embeds", &rows)]).await?;
+    let hidden = session.output(&program, "hidden").await?;
+    session.check(FaultyStage::Text, Part::Encoder(index), &hidden)?;
+    if session.options.dump {
+        let opened = &session.pipeline.model.encoders[index];
+        let length = opened.length();
+        let (ids, mask) = opened.tokenizer.pad(&encoding.ids, length);
+        let prefix = format!("{}.{name}.", key(index));
+        for (what, values) in [("input_ids", ids), ("attention_mask", mask)] {
+            taps::report_data(session, &format!("{prefix}{what}"), vec![1, length], TensorData::I64(values))?;
+        }
+        taps::report_taps(session, &program, &prefix).await?;
+    }
+    Ok(hidden)
+}
+
+/// What the reference's keys of an encoder's tensors begin with.
+fn key(encoder: usize) -> String {
+    if encoder == 0 { "text".to_owned() } else { format!("text{}", encoder + 1) }
+}
+
+/// Brings the prompts into the form that a transformer attends to.
+pub(super) async fn contexts(
+    session: &mut Session<'_>,
+    transformer: &dyn DenoisingTransformer,
+) -> Result<Vec<Context>, EngineError> {
+    let prompts = session.prompts.clone().unwrap_or_default();
+    let alone = session.options.alone();
+    let evaluations = evaluations(transformer, alone, session.latents.shape, prompts.len());
+    let mut contexts = Vec::with_capacity(evaluations.len());
+    let mut rest = &prompts[..];
+    for passes in evaluations {
+        let (prompts, behind) = rest.split_at(passes);
+        contexts.push(context(session, transformer, prompts, contexts.is_empty()).await?);
+        rest = behind;
+    }
+    Ok(contexts)
+}
+
+async fn context(
+    session: &mut Session<'_>,
+    transformer: &dyn DenoisingTransformer,
+    prompts: &[Prompt],
+    is_first: bool,
+) -> Result<Context, EngineError> {
+    let rows = session.pipeline.model.prompt_rows();
+    let taps = session.options.dump && is_first;
+    let precision = session.pipeline.precision();
+    let inputs = ContextInputs { passes: prompts.len(), taps, ..ContextInputs::new(&rows, precision) };
+    let (graph, context) = transformer.context_graph(&inputs)?;
+    let mut program = session.prepare("encode", graph).await?;
+    let embeds: Vec<(String, Vec<f32>)> = (0..rows.len())
+        .map(|encoder| {
+            let stacked = prompts.iter().flat_map(|prompt| &prompt.rows[encoder]).copied();
+            (embeds_name(encoder), stacked.collect())
+        })
+        .collect();
+    let inputs: Vec<RunInput<'_>> = embeds.iter().map(|(name, rows)| RunInput::f32(name, rows)).collect();
+    session.execute(&mut program, &inputs).await?;
+    if taps && let Some(id) = program.output("text_embed") {
+        let values = session.pipeline.executor.read(&program, id).await?;
+        let dim = program.graph().desc(id).cols();
+        let shown = (prompts[0].tokens + 2).min(rows[0]);
+        let data = TensorData::F32(values[..shown * dim].to_vec());
+        taps::report_data(session, "dit.step0.text_embed", vec![1, shown, dim], data)?;
+    }
+    Ok(context)
 }

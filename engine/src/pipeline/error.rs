@@ -1,24 +1,23 @@
 //! Everything that can go wrong between a prompt and its video.
+use super::{Cause, Fault, FaultyStage};
 use crate::{
     diffusion::{GuidanceError, SchedulerError},
-    executor::CompileError,
-    gpu::GpuError,
+    error::{CompileError, DeviceError, PlanError, RunError},
     models::Mismatch,
     op::OpError,
     picture::PictureError,
-    plan::PlanError,
-    run::RunError,
 };
 use model_loader::LoadError;
 
 /// Why no video came out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// The model's files.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The settings do not fit the model.
-    #[error("{what} is {got}, {expected}")]
+    #[error("the {what} is {got}, {expected}")]
     Setting {
         /// The setting.
         what: &'static str,
@@ -61,16 +60,18 @@ pub enum EngineError {
         /// Bytes that the settings allow.
         budget: u64,
     },
-    /// The GPU failed.
+    /// The device failed.
     #[error(transparent)]
-    Gpu(GpuError),
-    /// Numbers went out of range.
-    #[error("the latents are not finite after step {step} of {steps}")]
-    NotFinite {
-        /// Steps done.
-        step: usize,
-        /// Steps wanted.
-        steps: usize,
+    Device(DeviceError),
+    /// A stage made what cannot be right.
+    #[error("{stage} are {fault}: {cause}")]
+    Broken {
+        /// Which.
+        stage: FaultyStage,
+        /// What is wrong with it.
+        fault: Fault,
+        /// Why.
+        cause: Cause,
     },
     /// The caller asked for it.
     #[error("cancelled")]
@@ -84,7 +85,7 @@ impl From<CompileError> for EngineError {
     fn from(error: CompileError) -> Self {
         match error {
             CompileError::Plan(error) => Self::Plan(error),
-            CompileError::Gpu(error) => Self::Gpu(error),
+            CompileError::Device(error) => Self::Device(error),
         }
     }
 }
@@ -93,7 +94,7 @@ impl From<RunError> for EngineError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Cancelled => Self::Cancelled,
-            RunError::Gpu(error) => Self::Gpu(error),
+            RunError::Device(error) => Self::Device(error),
             other => Self::Internal(other.to_string()),
         }
     }
@@ -112,29 +113,12 @@ impl EngineError {
             | Self::PictureUnused
             | Self::PictureMissing
             | Self::Memory { .. }
+            | Self::Broken { cause: Cause::Weights { .. } | Cause::Overflow, .. }
             | Self::Plan(_) => true,
-            Self::Op(_) | Self::NotFinite { .. } | Self::Cancelled | Self::Internal(_) => false,
-            Self::Gpu(error) => matches!(error, GpuError::NoAdapter(_) | GpuError::OutOfMemory { .. }),
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Load(error) => error.hint(),
-            Self::Plan(_) | Self::Memory { .. } | Self::Gpu(GpuError::OutOfMemory { .. }) => {
-                Some("try fewer or smaller frames, `--precision f16`, or `--device cpu`".to_owned())
+            Self::Op(_) | Self::Broken { .. } | Self::Cancelled | Self::Internal(_) => false,
+            Self::Device(error) => {
+                matches!(error, DeviceError::NoAdapter(_) | DeviceError::OutOfMemory { .. })
             }
-            Self::Gpu(GpuError::NoAdapter(_)) => {
-                Some("`kinora devices` lists the adapters; `--device cpu` needs none".to_owned())
-            }
-            Self::Gpu(GpuError::Lost(_)) => Some(
-                "the driver reset the GPU; run again, with fewer or smaller frames if it repeats".to_owned(),
-            ),
-            Self::PictureUnused => Some("leave out `--image`, or use an image-to-video model".to_owned()),
-            Self::PictureMissing => Some("give the picture to start from with `--image FILE`".to_owned()),
-            Self::NotFinite { .. } => Some("try `--precision f32`".to_owned()),
-            _ => None,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The latents of a video: their sizes, and their layout outside of the engine.
-use super::{EngineError, GenerationSettings};
+use super::{EngineError, Settings};
 use crate::models::LatentSizes;
 
-/// The latents that a run works on.
+/// The latents that a job works on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LatentVideo {
     /// `[C, F, H, W]`.
@@ -19,26 +19,59 @@ impl LatentVideo {
     /// The latents for these settings.
     ///
     /// # Errors
-    /// If a size does not fit the model.
-    pub(super) fn new(settings: &GenerationSettings, sizes: LatentSizes) -> Result<Self, EngineError> {
+    /// If a size, or the number of given values, does not fit the model.
+    pub(super) fn new(settings: &Settings, sizes: LatentSizes) -> Result<Self, EngineError> {
+        let video = Self::of_size([settings.num_frames, settings.height, settings.width], sizes)?;
+        video.check_given(settings)?;
+        Ok(video)
+    }
+
+    /// The latents of a video `[T, H, W]`.
+    fn of_size(pixels: [usize; 3], sizes: LatentSizes) -> Result<Self, EngineError> {
+        let [num_frames, height, width] = pixels;
         let [pt, ph, pw] = sizes.patch;
-        if settings.num_frames == 0 || !(settings.num_frames - 1).is_multiple_of(sizes.temporal) {
+        if num_frames == 0 || !(num_frames - 1).is_multiple_of(sizes.temporal) {
             let expected = format!("must be a multiple of {} plus one", sizes.temporal);
-            return Err(refused("the number of frames", settings.num_frames, expected));
+            return Err(refused("number of frames", num_frames, expected));
         }
-        let wanted = (settings.num_frames - 1) / sizes.temporal + 1;
+        let wanted = (num_frames - 1) / sizes.temporal + 1;
         let frames = if sizes.pads_frames { wanted.next_multiple_of(pt) } else { wanted };
         if !frames.is_multiple_of(pt) {
             let expected = format!("must be a multiple of {pt}");
-            return Err(refused("the number of latent frames", frames, expected));
+            return Err(refused("number of latent frames", frames, expected));
         }
-        let height = side("the height", settings.height, sizes.spatial, ph)?;
-        let width = side("the width", settings.width, sizes.spatial, pw)?;
-        let shape = [sizes.channels, frames, height, width];
-        check_elements(settings, &shape)?;
-        let pixels = [settings.num_frames, settings.height, settings.width];
+        let rows = side("height", height, sizes.spatial, ph)?;
+        let columns = side("width", width, sizes.spatial, pw)?;
+        let shape = [sizes.channels, frames, rows, columns];
+        let elements = shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n));
+        if elements.is_none_or(|elements| u32::try_from(elements).is_err()) {
+            return Err(EngineError::Setting {
+                what: "size of the video",
+                got: format!("{width}x{height}x{num_frames}"),
+                expected: "is too large to be indexed".to_owned(),
+            });
+        }
         let LatentSizes { patch, frames_first, .. } = sizes;
         Ok(Self { shape, leading: frames - wanted, pixels, patch, frames_first })
+    }
+
+    /// `Err` if latents or noise that are given have another number of values.
+    fn check_given(&self, settings: &Settings) -> Result<(), EngineError> {
+        let elements = self.elements();
+        let expected = || format!("must be that of {:?}", self.shape);
+        let latents = settings.initial_latents.as_ref().filter(|latents| latents.len() != elements);
+        if let Some(latents) = latents {
+            return Err(refused("number of initial latents", latents.len(), expected()));
+        }
+        let steps = &settings.recorded_noise.steps;
+        if let Some(noise) = steps.iter().find(|noise| noise.len() != elements) {
+            return Err(refused("length of a step's noise", noise.len(), expected()));
+        }
+        if !steps.is_empty() && steps.len() < settings.num_inference_steps {
+            let expected = format!("must be that of the steps, {}", settings.num_inference_steps);
+            return Err(refused("number of recorded noises", steps.len(), expected));
+        }
+        Ok(())
     }
 
     /// The same positions with another number of channels.
@@ -99,30 +132,6 @@ fn side(what: &'static str, pixels: usize, spatial: usize, patch: usize) -> Resu
     Ok(pixels / spatial)
 }
 
-fn check_elements(settings: &GenerationSettings, shape: &[usize; 4]) -> Result<(), EngineError> {
-    let elements = shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n));
-    let Some(elements) = elements.filter(|n| u32::try_from(*n).is_ok()) else {
-        return Err(EngineError::Setting {
-            what: "the size of the video",
-            got: format!("{}x{}x{}", settings.width, settings.height, settings.num_frames),
-            expected: "is too large to be indexed".to_owned(),
-        });
-    };
-    let expected = || format!("must be that of {shape:?}");
-    if let Some(latents) = settings.initial_latents.as_ref().filter(|latents| latents.len() != elements) {
-        return Err(refused("the number of initial latents", latents.len(), expected()));
-    }
-    let steps = &settings.recorded_noise.steps;
-    if let Some(noise) = steps.iter().find(|noise| noise.len() != elements) {
-        return Err(refused("the length of a step's noise", noise.len(), expected()));
-    }
-    if !steps.is_empty() && steps.len() < settings.num_inference_steps {
-        let expected = format!("must be that of the steps, {}", settings.num_inference_steps);
-        return Err(refused("the number of recorded noises", steps.len(), expected));
-    }
-    Ok(())
-}
-
 /// `[a, b, ..]` to `[b, a, ..]`.
 fn swap_first_axes(values: &[f32], [a, b, h, w]: [usize; 4]) -> Vec<f32> {
     let plane = h * w;
@@ -150,16 +159,16 @@ mod tests {
 
     #[test]
     fn frames_are_filled_up_where_the_family_does_so() {
-        let video = LatentVideo::new(&GenerationSettings::new("", 32, 16, 9), SIZES).unwrap();
+        let video = LatentVideo::of_size([9, 16, 32], SIZES).unwrap();
         assert_eq!((video.shape, video.leading, video.decoded()), ([3, 4, 2, 4], 1, 3));
         let strict = LatentSizes { pads_frames: false, ..SIZES };
-        let error = LatentVideo::new(&GenerationSettings::new("", 32, 16, 9), strict).unwrap_err();
+        let error = LatentVideo::of_size([9, 16, 32], strict).unwrap_err();
         assert_eq!(error.to_string(), "the number of latent frames is 3, must be a multiple of 2");
     }
 
     #[test]
     fn layouts_lead_back() {
-        let video = LatentVideo::new(&GenerationSettings::new("", 16, 16, 5), SIZES).unwrap();
+        let video = LatentVideo::of_size([5, 16, 16], SIZES).unwrap();
         let outer: Vec<f32> = (0..24_u8).map(f32::from).collect();
         let inner = video.inward(outer.clone());
         assert_eq!(video.outer_shape(), [2, 3, 2, 2]);

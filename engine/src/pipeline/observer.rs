@@ -1,10 +1,11 @@
 //! What a run reports while it goes on.
-use super::{EngineError, PlannedMemory};
-use crate::{run::Timing, video::Frame};
+use super::{EngineError, Snapshot};
+use crate::{run::Timing, send::MaybeSend, video::Frame};
 use std::{ops::ControlFlow, time::Duration};
 
 /// Something has happened.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// Weights are being made ready.
     Loading {
@@ -22,6 +23,13 @@ pub enum Event<'a> {
         /// Shapes in all.
         total: usize,
     },
+    /// Kernels are being compiled.
+    Compiling {
+        /// Kernels done.
+        done: usize,
+        /// Kernels in all.
+        total: usize,
+    },
     /// The prompt has been encoded.
     Encoded,
     /// Denoising steps done; 0 before the first.
@@ -31,6 +39,8 @@ pub enum Event<'a> {
         /// Steps in all.
         total: usize,
     },
+    /// The job could go on from here, if it were stopped.
+    Snapshot(&'a Snapshot),
     /// Frames decoded.
     Decoding {
         /// Frames done.
@@ -64,19 +74,19 @@ pub enum TensorData {
     U8(Vec<u8>),
 }
 
-/// Hears of events; [`ControlFlow::Break`] ends the run.
-pub trait Observer {
+/// Hears of events; [`ControlFlow::Break`] ends the job.
+pub trait Observer: MaybeSend {
     /// Something has happened.
     fn event(&mut self, event: Event<'_>) -> ControlFlow<()>;
 }
 
-impl<F: FnMut(Event<'_>) -> ControlFlow<()>> Observer for F {
+impl<F: FnMut(Event<'_>) -> ControlFlow<()> + MaybeSend> Observer for F {
     fn event(&mut self, event: Event<'_>) -> ControlFlow<()> {
         self(event)
     }
 }
 
-/// Reports an event; an observer that breaks ends the run.
+/// Reports an event; an observer that breaks ends the job.
 pub(super) fn report(observer: &mut dyn Observer, event: Event<'_>) -> Result<(), EngineError> {
     match observer.event(event) {
         ControlFlow::Continue(()) => Ok(()),
@@ -93,11 +103,27 @@ pub struct StageTime {
     pub duration: Duration,
 }
 
-/// What a finished run was like.
+/// What a finished job was like.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The stages in order.
     pub stages: Vec<StageTime>,
     /// What the plans foresaw.
     pub planned: PlannedMemory,
+}
+
+/// What the plans of a job need, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlannedMemory {
+    /// Constants of the largest stage.
+    pub weights: u64,
+    /// Slots and states of the largest stage.
+    pub working: u64,
+}
+
+impl PlannedMemory {
+    pub(super) fn include(&mut self, weights: u64, working: u64) {
+        self.weights = self.weights.max(weights);
+        self.working = self.working.max(working);
+    }
 }

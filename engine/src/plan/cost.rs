@@ -1,7 +1,6 @@
 //! What an op takes: arithmetic, functions fused into it, and bytes, both moved and unavoidable.
 use crate::{
-    graph::Tensor,
-    op::{Dispatch, Io, Op, Operand},
+    op::{Io, Launch, Op, Operand},
     tensor::TensorDesc,
 };
 
@@ -21,14 +20,14 @@ pub struct Cost {
 
 impl Cost {
     /// The cost of an op with these launches; without any, as on the CPU, nothing is moved twice.
-    pub(super) fn new(op: &dyn Op, tensors: &[&Tensor], io: &Io<'_>, dispatches: &[Dispatch]) -> Self {
+    pub(super) fn new(op: &dyn Op, io: &Io<'_>, launches: &[Launch]) -> Self {
         let (inputs, output) = (io.inputs, io.output);
         let needed = (0..inputs.len()).map(|index| op.reads(inputs, index)).sum::<u64>();
         let least_bytes = needed + output.bytes();
         Self {
             flops: op.flops(inputs, output),
-            fused: op.fused(tensors),
-            bytes: if dispatches.is_empty() { least_bytes } else { moved(op, io, dispatches) },
+            fused: op.fused(inputs),
+            bytes: if launches.is_empty() { least_bytes } else { moved(op, io, launches) },
             least_bytes,
         }
     }
@@ -39,9 +38,9 @@ impl Cost {
     }
 }
 
-fn moved(op: &dyn Op, io: &Io<'_>, dispatches: &[Dispatch]) -> u64 {
+fn moved(op: &dyn Op, io: &Io<'_>, launches: &[Launch]) -> u64 {
     let bound = |wanted: &dyn Fn(Operand) -> bool| -> u64 {
-        let bindings = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
+        let bindings = launches.iter().flat_map(|launch| &launch.bindings);
         bindings.filter(|binding| wanted(binding.operand)).map(|binding| binding.size).sum()
     };
     let written = bound(&|operand| operand == Operand::Output);

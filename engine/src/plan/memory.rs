@@ -1,6 +1,6 @@
 //! Which tensors share which buffers: liveness over the program order, best fit, in place where legal.
 use crate::{
-    graph::{Graph, Source},
+    graph::{Graph, Origin},
     tensor::{TensorDesc, TensorId},
 };
 
@@ -48,15 +48,15 @@ impl Memory {
             memory.pinned[graph.root(*output).index()] = true;
         }
         for (index, tensor) in graph.tensors().iter().enumerate() {
-            memory.places[index] = match &tensor.source {
-                Source::Weight(_) => Place::Weight,
-                Source::State(_) => Place::State,
-                Source::Input(_) => {
+            memory.places[index] = match &tensor.origin {
+                Origin::Weight(_) => Place::Weight,
+                Origin::State(_) => Place::State,
+                Origin::Input(_) => {
                     // Written before the run and perhaps read again in the next: never shared.
                     memory.pinned[index] = true;
                     Place::Slot(memory.new_slot(bytes(&tensor.desc, widen)))
                 }
-                Source::Node | Source::View(_) => Place::Nowhere,
+                Origin::Node | Origin::View(_) => Place::Nowhere,
             };
         }
         memory
@@ -66,7 +66,7 @@ impl Memory {
     pub(super) fn place_output(&mut self, graph: &Graph, index: usize) -> Option<usize> {
         let node = &graph.nodes()[index];
         let output = graph.root(node.output);
-        if matches!(graph.tensors()[output.index()].source, Source::State(_)) {
+        if matches!(graph.tensors()[output.index()].origin, Origin::State(_)) {
             return node.inputs.iter().position(|input| graph.root(*input) == output);
         }
         let size = bytes(graph.desc(output), self.widen);
@@ -84,7 +84,7 @@ impl Memory {
         let node = &graph.nodes()[index];
         let Some(root) = node.inputs.get(input).map(|id| graph.root(*id)) else { return false };
         let uses = node.inputs.iter().filter(|id| graph.root(**id) == root).count();
-        matches!(graph.tensors()[root.index()].source, Source::Node)
+        matches!(graph.tensors()[root.index()].origin, Origin::Node)
             && !self.pinned[root.index()]
             && self.last_use[root.index()] == index
             && uses == 1

@@ -18,8 +18,8 @@ impl fmt::Display for Plan {
                 op.cost.ratio(),
                 op.cost.fused,
             )?;
-            for dispatch in &op.dispatches {
-                write!(f, "  {} {:?} [{}]", dispatch.kernel.name, dispatch.grid, dispatch.variant.label())?;
+            for launch in &op.launches {
+                write!(f, "  {} {:?} [{}]", launch.kernel.name, launch.grid, launch.variant.label())?;
             }
             if let Some(input) = op.aliased {
                 write!(f, "  in place of input {input}")?;

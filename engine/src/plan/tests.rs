@@ -2,6 +2,7 @@
 use super::*;
 use crate::{
     cpu::CpuIo,
+    error::LowerError,
     graph::State,
     op::{Lowered, Op, OpError},
     tensor::DType,
@@ -26,7 +27,7 @@ impl Op for Add {
     fn flops(&self, _: &[TensorDesc], output: &TensorDesc) -> u64 {
         output.elements() as u64
     }
-    fn lower(&self, _: &Io<'_>, _: &Target) -> Result<Lowered, PlanError> {
+    fn lower(&self, _: &Io<'_>, _: &Target) -> Result<Lowered, LowerError> {
         Ok(Lowered::default())
     }
     fn evaluate(&self, _: &mut CpuIo<'_>) {}

@@ -1,15 +1,15 @@
 //! Which form wins: the fastest of those that are right.
 use super::{Entry, Outcome};
-use crate::gpu::GpuError;
+use crate::error::DeviceError;
 use std::time::Duration;
 
 /// One launch that can be run in several forms; the first is the heuristic's.
 pub(crate) trait Trials {
     /// Runs a form and says how far its result is from the first form's (relative L2). The first form comes first.
-    async fn difference(&mut self, form: usize) -> Result<f64, GpuError>;
+    async fn difference(&mut self, form: usize) -> Result<f64, DeviceError>;
 
     /// The time of one launch.
-    async fn time(&mut self, form: usize) -> Result<Duration, GpuError>;
+    async fn time(&mut self, form: usize) -> Result<Duration, DeviceError>;
 
     /// The largest difference that is rounding.
     fn tolerance(&self) -> f64;
@@ -43,7 +43,7 @@ impl Search<'_> {
         mut self,
         known: Entry,
         trials: &mut impl Trials,
-    ) -> Result<Option<Entry>, GpuError> {
+    ) -> Result<Option<Entry>, DeviceError> {
         let mut entry = known;
         // Without a result to compare with nothing can be said.
         let Some(first) = usable(self.reference(trials).await)? else { return Ok(None) };
@@ -60,11 +60,11 @@ impl Search<'_> {
             self.settle(&mut entry);
             let outcome = match attempt(trials, index).await {
                 Ok(outcome) => outcome,
-                Err(GpuError::Lost(reason)) => {
+                Err(DeviceError::Lost(reason)) => {
                     let outcome = Outcome::Refused(format!("the device was lost: {reason}"));
                     entry.tried.insert(form.clone(), outcome);
                     self.settle(&mut entry);
-                    return Err(GpuError::Lost(reason));
+                    return Err(DeviceError::Lost(reason));
                 }
                 Err(error) => Outcome::Refused(error.to_string()),
             };
@@ -76,13 +76,13 @@ impl Search<'_> {
         Ok(Some(entry))
     }
 
-    async fn reference(&self, trials: &mut impl Trials) -> Result<Duration, GpuError> {
+    async fn reference(&self, trials: &mut impl Trials) -> Result<Duration, DeviceError> {
         trials.difference(0).await?;
         trials.time(0).await
     }
 
     /// Times the heuristic's form and those near the fastest once more: the first were timed on a device that was waking up.
-    async fn run_off(&self, entry: &mut Entry, trials: &mut impl Trials) -> Result<(), GpuError> {
+    async fn run_off(&self, entry: &mut Entry, trials: &mut impl Trials) -> Result<(), DeviceError> {
         let time = |entry: &Entry, index: usize| entry.microseconds(&self.forms[index]);
         let all = 0..self.forms.len();
         let best = all.clone().filter_map(|index| time(entry, index)).fold(f64::INFINITY, f64::min);
@@ -117,7 +117,7 @@ impl Search<'_> {
     }
 }
 
-async fn attempt(trials: &mut impl Trials, form: usize) -> Result<Outcome, GpuError> {
+async fn attempt(trials: &mut impl Trials, form: usize) -> Result<Outcome, DeviceError> {
     let difference = trials.difference(form).await?;
     // Written so that NaN is refused.
     let right = difference <= trials.tolerance();
@@ -128,10 +128,10 @@ async fn attempt(trials: &mut impl Trials, form: usize) -> Result<Outcome, GpuEr
 }
 
 /// A lost device is an error, anything else a form that does not run.
-fn usable(time: Result<Duration, GpuError>) -> Result<Option<Duration>, GpuError> {
+fn usable(time: Result<Duration, DeviceError>) -> Result<Option<Duration>, DeviceError> {
     match time {
         Ok(time) => Ok(Some(time)),
-        Err(GpuError::Lost(reason)) => Err(GpuError::Lost(reason)),
+        Err(DeviceError::Lost(reason)) => Err(DeviceError::Lost(reason)),
         Err(_) => Ok(None),
     }
 }

@@ -1,5 +1,5 @@
 //! What has been tried on one adapter, as a file.
-use crate::{gpu::AdapterSummary, tuning::Tuning};
+use crate::{adapter::AdapterSummary, tuning::Tuning};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -160,7 +160,7 @@ fn kernels() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gpu::AdapterKind, target::Target};
+    use crate::{adapter::AdapterKind, target::Target};
 
     fn adapter() -> AdapterSummary {
         AdapterSummary {

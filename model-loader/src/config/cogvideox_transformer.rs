@@ -94,6 +94,7 @@ impl CogVideoXTransformerConfig {
     fn take(mut fields: Fields) -> Result<Self> {
         const CLASS: &str = "CogVideoXTransformer3DModel";
         fields.only("_class_name", CLASS, CLASS)?;
+        fields.refuse_quantised()?;
         fields.only("activation_fn", "gelu-approximate", "gelu-approximate")?;
         fields.only("timestep_activation_fn", "silu", "silu")?;
         fields.only("flip_sin_to_cos", true, true)?;
@@ -125,7 +126,7 @@ impl CogVideoXTransformerConfig {
         };
         config.check_channels(&fields)?;
         config.check_positions(&fields)?;
-        fields.finish(&["dropout"])?;
+        fields.ignore_rest(CLASS, &["dropout"]);
         Ok(config)
     }
 

@@ -61,7 +61,9 @@ impl CogVideoXVaeConfig {
     }
 
     fn take(mut fields: Fields) -> Result<Self> {
-        fields.only("_class_name", "AutoencoderKLCogVideoX", "AutoencoderKLCogVideoX")?;
+        const CLASS: &str = "AutoencoderKLCogVideoX";
+        fields.only("_class_name", CLASS, CLASS)?;
+        fields.refuse_quantised()?;
         fields.only("act_fn", "silu", "silu")?;
         for key in ["in_channels", "out_channels"] {
             fields.only(key, RGB, RGB)?;
@@ -92,7 +94,7 @@ impl CogVideoXVaeConfig {
             let value = config.norm_num_groups.into();
             return Err(fields.bad("norm_num_groups", &value, "a divisor of all block_out_channels"));
         }
-        fields.finish(&["force_upcast"])?;
+        fields.ignore_rest(CLASS, &["force_upcast"]);
         Ok(config)
     }
 }

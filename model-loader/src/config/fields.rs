@@ -1,16 +1,25 @@
-//! Takes the keys of a JSON object one by one; what is left at the end was not understood.
+//! Takes the keys of a JSON object one by one; those that are left at the end are unknown.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{LoadError, ModelFolder, Result};
+use crate::notices::Notices;
+use crate::{LoadError, ModelFolder, Result, json};
 
 /// The keys of one config file that have not been taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields {
     file: String,
     map: Map<String, Value>,
+    notices: Notices,
 }
+
+/// Keys that change no component's numbers: how it was trained, saved or kept in memory.
+const HARMLESS: &[&str] =
+    &["architectures", "dtype", "gradient_checkpointing", "torch_dtype", "transformers_version", "use_cache"];
+
+/// Keys that say that the weights are not plain numbers.
+const QUANTISED: &[&str] = &["compression_config", "quantization_config"];
 
 /// A type that a config value can have.
 pub(crate) trait FieldType: DeserializeOwned {
@@ -38,16 +47,30 @@ field_types! {
 impl Fields {
     /// The object in the file `file`, which is an object or an error.
     pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Self> {
-        let bad = |reason: String| LoadError::BadJson { file: file.to_owned(), reason };
-        match serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))? {
-            Value::Object(map) => Ok(Self { file: file.to_owned(), map }),
-            other => Err(bad(format!("it is {}, expected an object", shorten(&other)))),
+        match json::parse(file, bytes)? {
+            Value::Object(map) => Ok(Self::new(file, map)),
+            other => Err(json::bad(file, format!("it is {}, expected an object", shorten(&other)))),
         }
     }
 
-    /// The object in the file at `path` of `folder`.
+    /// The object in the file at `path` of `folder`, which takes the notices.
     pub(crate) fn load(folder: &ModelFolder, path: &str) -> Result<Self> {
-        Self::parse(path, &folder.read(path)?)
+        Ok(Self { notices: folder.notice_board().clone(), ..Self::parse(path, &folder.read(path)?)? })
+    }
+
+    /// These keys and values, as if they stood in the file `file`.
+    pub(crate) fn new(file: &str, map: Map<String, Value>) -> Self {
+        Self { file: file.to_owned(), map, notices: Notices::default() }
+    }
+
+    /// The file, for messages.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// All keys and values.
+    pub(crate) const fn map(&self) -> &Map<String, Value> {
+        &self.map
     }
 
     /// The raw value of `key`, if it is there.
@@ -100,15 +123,41 @@ impl Fields {
         }
     }
 
-    /// Refuses the keys that are left, except the `harmless` ones, those that start with `_`, and empty ones.
-    pub(crate) fn finish(self, harmless: &[&str]) -> Result<()> {
-        let unknown = self.map.into_iter().find(|(key, value)| {
-            !key.starts_with('_') && !harmless.contains(&key.as_str()) && !says_nothing(value)
-        });
-        match unknown {
-            Some((key, value)) => Err(LoadError::UnknownKey { file: self.file, key, value: shorten(&value) }),
+    /// Refuses weights that are not plain numbers.
+    pub(crate) fn refuse_quantised(&mut self) -> Result<()> {
+        for key in QUANTISED {
+            if let Some(value) = self.take(key).filter(|value| !says_nothing(value)) {
+                return Err(self.unsupported(key, value, "weights stored as F32, F16 or BF16"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ignores the keys that are left, as diffusers and transformers do. A notice names those that say something,
+    /// unless they are `harmless` ones of the class `class` or of all classes, or start with `_`.
+    pub(crate) fn ignore_rest(self, class: &str, harmless: &[&str]) {
+        let ignored = self.rest().map(|(key, _)| key.as_str());
+        let ignored: Vec<&str> =
+            ignored.filter(|key| !harmless.contains(key) && !HARMLESS.contains(key)).collect();
+        if !ignored.is_empty() {
+            self.notices.add(ignored_keys(&self.file, &ignored, class));
+        }
+    }
+
+    /// Refuses the keys that are left, except those that start with `_` and those that say nothing.
+    pub(crate) fn refuse_rest(self) -> Result<()> {
+        match self.rest().next() {
+            Some((key, value)) => Err(LoadError::UnknownKey {
+                file: self.file.clone(),
+                key: key.clone(),
+                value: shorten(value),
+            }),
             None => Ok(()),
         }
+    }
+
+    fn rest(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.map.iter().filter(|(key, value)| !key.starts_with('_') && !says_nothing(value))
     }
 
     /// The error for a value that is of the wrong type or out of range.
@@ -133,6 +182,19 @@ impl Fields {
 
     fn convert<T: FieldType>(&self, key: &str, value: Value) -> Result<T> {
         T::deserialize(&value).map_err(|_| self.bad(key, &value, T::EXPECTED))
+    }
+}
+
+fn ignored_keys(file: &str, keys: &[&str], class: &str) -> String {
+    const MOST: usize = 8;
+    let mut named: Vec<String> = keys.iter().take(MOST).map(|key| format!("`{key}`")).collect();
+    if keys.len() > MOST {
+        named.push(format!("{} more", keys.len() - MOST));
+    }
+    let named = named.join(", ");
+    match keys.len() {
+        1 => format!("`{file}`: {named} is not a key of `{class}` and is ignored"),
+        _ => format!("`{file}`: {named} are not keys of `{class}` and are ignored"),
     }
 }
 

@@ -65,7 +65,7 @@ impl GenerationConfig {
         if let Some(scale) = config.guidance_scale.filter(|scale| !(0.0..=1000.0).contains(scale)) {
             return Err(fields.bad("guidance_scale", &scale.into(), "a number from 0 to 1000"));
         }
-        fields.finish(&[])?;
+        fields.refuse_rest()?;
         Ok(config)
     }
 }

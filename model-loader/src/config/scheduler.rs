@@ -1,11 +1,13 @@
 //! `scheduler/scheduler_config.json`: how noise is removed step by step.
 
 mod cogvideox;
+mod model_scheduler;
 
 pub use cogvideox::{CogVideoXSchedulerConfig, PredictionType, TimestepSpacing};
+pub use model_scheduler::ModelScheduler;
 
 use crate::config::{Fields, limits};
-use crate::{ModelFolder, Result};
+use crate::{Family, Result};
 
 /// Which noise scheduler a model asks for, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,21 +52,21 @@ const COGVIDEOX_DDIM: &str = "CogVideoXDDIMScheduler";
 const COGVIDEOX_DPM: &str = "CogVideoXDPMScheduler";
 const SUPPORTED: [&str; 4] = [FLOW_MATCH_EULER, UNIPC, COGVIDEOX_DDIM, COGVIDEOX_DPM];
 
-impl SchedulerConfig {
-    /// Reads and checks `component/scheduler_config.json`.
-    ///
-    /// # Errors
-    /// When it is absent, damaged, or asks for something that is not supported.
-    pub fn load(folder: &ModelFolder, component: &str) -> Result<Self> {
-        Self::take(Fields::load(folder, &format!("{component}/scheduler_config.json"))?)
+/// The schedulers that can run a model of a family.
+const fn fitting(family: Family) -> &'static [&'static str] {
+    match family {
+        Family::Wan => &[FLOW_MATCH_EULER, UNIPC],
+        Family::CogVideoX => &[COGVIDEOX_DDIM, COGVIDEOX_DPM],
     }
+}
 
-    /// Checks the config in `json`; messages call it `file`.
+impl SchedulerConfig {
+    /// Checks the config in `json`; messages call it `file`. [`ModelScheduler::load`] reads the one of a model.
     ///
     /// # Errors
-    /// As [`SchedulerConfig::load`].
+    /// When it is damaged, or asks for something that is not supported.
     pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
-        Self::take(Fields::parse(file, json)?)
+        Self::take(Fields::parse(file, json)?, &SUPPORTED)
     }
 
     /// Timesteps in training, whichever the scheduler.
@@ -87,14 +89,17 @@ impl SchedulerConfig {
         }
     }
 
-    fn take(mut fields: Fields) -> Result<Self> {
+    /// Reads the config of one of the classes `supported`.
+    fn take(mut fields: Fields, supported: &[&str]) -> Result<Self> {
         let class: String = fields.required("_class_name")?;
-        match class.as_str() {
+        if !supported.contains(&&*class) {
+            return Err(fields.unsupported("_class_name", class, &supported.join(", ")));
+        }
+        match &*class {
             FLOW_MATCH_EULER => FlowMatchEulerConfig::take(fields).map(Self::FlowMatchEuler),
             UNIPC => UniPcConfig::take(fields).map(Self::UniPc),
-            COGVIDEOX_DDIM => CogVideoXSchedulerConfig::take(fields).map(Self::CogVideoXDdim),
-            COGVIDEOX_DPM => CogVideoXSchedulerConfig::take(fields).map(Self::CogVideoXDpm),
-            _ => Err(fields.unsupported("_class_name", class, &SUPPORTED.join(", "))),
+            COGVIDEOX_DDIM => CogVideoXSchedulerConfig::take(fields, &class).map(Self::CogVideoXDdim),
+            _ => CogVideoXSchedulerConfig::take(fields, &class).map(Self::CogVideoXDpm),
         }
     }
 }
@@ -117,13 +122,10 @@ impl FlowMatchEulerConfig {
             shift: fields.positive_or("shift", 1.0)?,
         };
         // These matter with use_dynamic_shifting only.
-        fields.finish(&[
-            "base_shift",
-            "max_shift",
-            "base_image_seq_len",
-            "max_image_seq_len",
-            "time_shift_type",
-        ])?;
+        fields.ignore_rest(
+            FLOW_MATCH_EULER,
+            &["base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type"],
+        );
         Ok(config)
     }
 }
@@ -160,15 +162,18 @@ impl UniPcConfig {
             return Err(fields.unsupported("solver_order", config.solver_order, "1, 2, 3"));
         }
         // Betas play no part on flow sigmas; the others belong to thresholding, leading spacing and dynamic shifting.
-        fields.finish(&[
-            "beta_start",
-            "beta_end",
-            "beta_schedule",
-            "dynamic_thresholding_ratio",
-            "sample_max_value",
-            "steps_offset",
-            "time_shift_type",
-        ])?;
+        fields.ignore_rest(
+            UNIPC,
+            &[
+                "beta_start",
+                "beta_end",
+                "beta_schedule",
+                "dynamic_thresholding_ratio",
+                "sample_max_value",
+                "steps_offset",
+                "time_shift_type",
+            ],
+        );
         Ok(config)
     }
 }

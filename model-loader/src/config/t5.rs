@@ -47,17 +47,14 @@ struct Defaults {
 
 /// Keys that say nothing about the encoder's numbers: training, the absent decoder, generation, bookkeeping.
 const HARMLESS: &[&str] = &[
-    "architectures",
     "bos_token_id",
     "chunk_size_feed_forward",
     "classifier_dropout",
     "decoder_start_token_id",
     "diversity_penalty",
     "dropout_rate",
-    "dtype",
     "early_stopping",
     "encoder_no_repeat_ngram_size",
-    "gradient_checkpointing",
     "id2label",
     "initializer_factor",
     "is_encoder_decoder",
@@ -86,11 +83,8 @@ const HARMLESS: &[&str] = &[
     "tokenizer_class",
     "top_k",
     "top_p",
-    "torch_dtype",
-    "transformers_version",
     "typical_p",
     "use_bfloat16",
-    "use_cache",
 ];
 
 impl T5Config {
@@ -135,6 +129,8 @@ impl T5Config {
         fields.only("dense_act_fn", "gelu_new", "gelu_new")?;
         fields.only("is_gated_act", true, true)?;
         fields.only("is_decoder", false, false)?;
+        fields.absent("pruned_heads")?;
+        fields.refuse_quantised()?;
         let config = Self {
             vocab_size: fields.size_or("vocab_size", defaults.vocab_size, limits::LENGTH)?,
             d_model: fields.size_or("d_model", 512, limits::WIDTH)?,
@@ -160,7 +156,7 @@ impl T5Config {
             pad_token_id: fields.optional("pad_token_id")?.unwrap_or(0),
         };
         config.check(&fields)?;
-        fields.finish(HARMLESS)?;
+        fields.ignore_rest(if config.shared_position_bias { "T5Config" } else { "UMT5Config" }, HARMLESS);
         Ok(config)
     }
 

@@ -64,8 +64,10 @@ impl WanTransformerConfig {
     }
 
     fn take(mut fields: Fields) -> Result<Self> {
+        const CLASS: &str = "WanTransformer3DModel";
         const QK_NORM: &str = "rms_norm_across_heads";
-        fields.only("_class_name", "WanTransformer3DModel", "WanTransformer3DModel")?;
+        fields.only("_class_name", CLASS, CLASS)?;
+        fields.refuse_quantised()?;
         fields.only("qk_norm", QK_NORM, QK_NORM)?;
         for key in ["image_dim", "added_kv_proj_dim", "pos_embed_seq_len"] {
             if let Some(value) = fields.optional::<usize>(key)? {
@@ -96,7 +98,7 @@ impl WanTransformerConfig {
             pos_embed_seq_len: None,
         };
         config.check(&fields)?;
-        fields.finish(&[])?;
+        fields.ignore_rest(CLASS, &[]);
         Ok(config)
     }
 

@@ -70,7 +70,9 @@ impl WanVaeConfig {
     }
 
     fn take(mut fields: Fields) -> Result<Self> {
-        fields.only("_class_name", "AutoencoderKLWan", "AutoencoderKLWan")?;
+        const CLASS: &str = "AutoencoderKLWan";
+        fields.only("_class_name", CLASS, CLASS)?;
+        fields.refuse_quantised()?;
         let attn_scales: Vec<f64> = fields.or("attn_scales", Vec::new())?;
         if !attn_scales.is_empty() {
             return Err(fields.unsupported("attn_scales", attn_scales, "[]"));
@@ -95,7 +97,7 @@ impl WanVaeConfig {
         config.check_stages(&fields)?;
         config.check_latents(&fields)?;
         config.check_pixels(&fields)?;
-        fields.finish(&["dropout"])?;
+        fields.ignore_rest(CLASS, &["dropout"]);
         Ok(config)
     }
 

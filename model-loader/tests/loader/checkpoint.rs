@@ -100,22 +100,6 @@ fn a_type_that_nobody_knows_matters_only_when_asked_for() {
 }
 
 #[test]
-fn files_are_found_where_the_libraries_put_them() {
-    const SINGLE: &str = "vae/diffusion_pytorch_model.safetensors";
-    let whole = Copy::wan().0[SINGLE].clone();
-    for name in ["model.safetensors", "diffusion_pytorch_model.fp16.safetensors"] {
-        let folder = Copy::wan().without(SINGLE).with(&format!("vae/{name}"), whole.clone()).open();
-        assert_eq!(Checkpoint::open(&folder, "vae").unwrap().file(), format!("vae/{name}"));
-    }
-    let two = Copy::wan().without(SINGLE).with("vae/a.safetensors", "").with("vae/b.safetensors", "").open();
-    refused(Checkpoint::open(&two, "vae"), &["`vae`", "a.safetensors", "b.safetensors"]);
-    let pickled = Copy::wan().without(SINGLE).with("vae/diffusion_pytorch_model.bin", "x").open();
-    let error = refused(Checkpoint::open(&pickled, "vae"), &["`vae`", "diffusion_pytorch_model.bin"]);
-    assert!(error.hint().unwrap().contains("convert"));
-    refused(Checkpoint::open(&Copy::wan().open(), "absent"), &["`absent`", "nothing"]);
-}
-
-#[test]
 fn a_single_file_is_opened_by_its_path() {
     let checkpoint = Checkpoint::open_file(format!("{WAN}/golden.safetensors")).unwrap();
     assert!(checkpoint.contains("latents.init"));

@@ -5,10 +5,14 @@ mod cogvideox;
 mod cogvideox_vae;
 mod config;
 mod corruption;
+mod files;
 mod folder;
+mod ignored_keys;
+mod non_finite;
 mod prompt;
 mod scheduler;
 mod tokenizer;
+mod weight_files;
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! CogVideoX's schedulers: published configs are read, others are refused by name.
 
-use kinora_model_loader::config::{PredictionType, SchedulerConfig, TimestepSpacing};
+use kinora_model_loader::ModelFolder;
+use kinora_model_loader::config::{ModelScheduler, PredictionType, SchedulerConfig, TimestepSpacing};
 use serde_json::{Value, json};
 
-use crate::refused;
+use crate::{COGVIDEOX, Copy, WAN, refused};
 
 /// As published with CogVideoX 2B.
 fn published(class: &str) -> Value {
@@ -57,7 +58,7 @@ fn other_values_are_read() {
 
 #[test]
 fn what_cannot_be_run_is_refused() {
-    let cases: [(&str, Value, &[&str]); 16] = [
+    let cases: [(&str, Value, &[&str]); 15] = [
         ("prediction_type", json!("flow_prediction"), &["\"flow_prediction\"", "v_prediction"]),
         ("prediction_type", json!(null), &["null"]),
         ("timestep_spacing", json!("karras"), &["\"karras\"", "trailing"]),
@@ -73,11 +74,76 @@ fn what_cannot_be_run_is_refused() {
         ("snr_shift_scale", json!("3"), &["\"3\"", "a number"]),
         ("set_alpha_to_one", json!(1), &["1", "true or false"]),
         ("rescale_betas_zero_snr", json!("yes"), &["\"yes\""]),
-        ("eta", json!(0.5), &["unknown"]),
     ];
     for (key, value, things) in cases {
         let mut json = published("CogVideoXDDIMScheduler");
         json[key] = value;
         refused(parse(&json), &[&["f.json", key], things].concat());
     }
+}
+
+/// The small model with this scheduler.
+fn model(fixture: &str, scheduler: &Value) -> ModelFolder {
+    Copy::of(fixture).with("scheduler/scheduler_config.json", scheduler.to_string()).open()
+}
+
+#[test]
+fn what_an_unsupported_scheduler_says_serves_another_one() {
+    let load = |fixture, scheduler: Value| {
+        let scheduler = ModelScheduler::load(&model(fixture, &scheduler), "scheduler").unwrap();
+        (scheduler.config, scheduler.unsupported.unwrap())
+    };
+    // Keys of DPM++: some fit, some do not.
+    let (config, reason) = load(
+        WAN,
+        json!({"_class_name": "DPMSolverMultistepScheduler", "flow_shift": 5.0, "num_train_timesteps": 500,
+            "algorithm_type": "dpmsolver++", "solver_type": "midpoint", "solver_order": 3,
+            "prediction_type": "epsilon", "use_karras_sigmas": true}),
+    );
+    let SchedulerConfig::UniPc(unipc) = config else { panic!("{config:?}") };
+    assert_eq!((unipc.flow_shift, unipc.num_train_timesteps, unipc.solver_order), (5.0, 500, 3));
+    for thing in
+        ["scheduler_config.json`", "DPMSolverMultistepScheduler", "supported: FlowMatchEuler", "UniPC"]
+    {
+        assert!(reason.contains(thing), "{reason}");
+    }
+    assert!(!reason.contains("CogVideoX"), "{reason}");
+
+    for (scheduler, shift) in [
+        (json!({"_class_name": "FlowMatchHeunDiscreteScheduler", "shift": 8.0}), 8.0),
+        (json!({"_class_name": "FlowMatchHeunDiscreteScheduler", "shift": "wide"}), 3.0),
+        (json!({"_class_name": "DDIMScheduler"}), 3.0),
+        (json!({"_class_name": "CogVideoXDPMScheduler", "num_train_timesteps": "many"}), 3.0),
+        (
+            json!({"_class_name": "UniPCMultistepScheduler", "prediction_type": "epsilon", "flow_shift": 2.0}),
+            2.0,
+        ),
+    ] {
+        let (config, _) = load(WAN, scheduler);
+        assert_eq!((config.flow_shift(), config.num_train_timesteps()), (Some(shift), 1000));
+    }
+
+    let (config, reason) = load(
+        COGVIDEOX[0],
+        json!({"_class_name": "DPMSolverMultistepScheduler", "snr_shift_scale": 3.0, "beta_end": 0.02,
+            "prediction_type": "sample", "timestep_spacing": "other", "trained_betas": [0.5]}),
+    );
+    let SchedulerConfig::CogVideoXDdim(ddim) = config else { panic!("{config:?}") };
+    assert_eq!((ddim.snr_shift_scale, ddim.beta_start, ddim.beta_end), (3.0, 0.000_85, 0.02));
+    assert_eq!(ddim.prediction_type, PredictionType::Sample);
+    assert_eq!(ddim.timestep_spacing, TimestepSpacing::Trailing);
+    assert!(reason.contains("CogVideoXDDIMScheduler, CogVideoXDPMScheduler"), "{reason}");
+    let (config, _) = load(COGVIDEOX[0], json!({"_class_name": "UniPCMultistepScheduler"}));
+    let SchedulerConfig::CogVideoXDdim(ddim) = config else { panic!("{config:?}") };
+    assert_eq!((ddim.snr_shift_scale, ddim.prediction_type), (1.0, PredictionType::Velocity));
+    assert!(ddim.rescale_betas_zero_snr);
+}
+
+#[test]
+fn a_damaged_scheduler_is_refused_whatever_is_chosen() {
+    let load = |scheduler: Value| ModelScheduler::load(&model(WAN, &scheduler), "scheduler");
+    refused(load(json!({"shift": 3.0})), &["scheduler_config.json", "`_class_name`"]);
+    refused(load(json!([])), &["scheduler_config.json"]);
+    let damaged = json!({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": "3"});
+    refused(load(damaged), &["scheduler_config.json", "`shift`", "a number"]);
 }

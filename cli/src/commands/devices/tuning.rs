@@ -1,7 +1,7 @@
 //! What tuning has found on a GPU.
 
 use crate::cache;
-use engine::gpu::AdapterSummary;
+use engine::adapter::AdapterSummary;
 use engine::tuner::{Entry, Outcome, TuningTable};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ pub(super) fn as_json(table: &Tuned) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::gpu::AdapterKind;
+    use engine::adapter::AdapterKind;
     use engine::target::Target;
 
     fn table() -> Tuned {

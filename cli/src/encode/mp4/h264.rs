@@ -13,7 +13,7 @@ use openh264::formats::YUVSlices;
 /// Quantizer of every picture: small enough that flat areas stay flat, where a rate target would starve them.
 const QUANTIZER: u8 = 18;
 /// OpenH264 encodes up to this size, either way round.
-const LARGEST: (u32, u32) = (3840, 2160);
+pub(crate) const LARGEST: (u32, u32) = (3840, 2160);
 const SMALLEST_SIDE: u32 = 16;
 
 /// A picture as it goes into the file.
@@ -45,14 +45,20 @@ impl H264 {
         let (long, short) = (info.width.max(info.height), info.width.min(info.height));
         if long > LARGEST.0 || short > LARGEST.1 {
             return Err(Failure::user(format!(
-                "{}x{} is too large for an MP4, which takes up to {}x{}",
-                info.width, info.height, LARGEST.0, LARGEST.1
+                "{}x{} is too large for an MP4, which takes up to {long}x{short}, either way round",
+                info.width,
+                info.height,
+                long = LARGEST.0,
+                short = LARGEST.1
             ))
             .hint("write an .apng, numbered .png files or a .y4m"));
         }
         if short < SMALLEST_SIDE {
-            return Err(Failure::user(format!("{}x{} is too small for an MP4", info.width, info.height))
-                .hint("leave out --native-size"));
+            return Err(Failure::user(format!(
+                "{}x{} is too small for an MP4, which takes sides from {SMALLEST_SIDE} pixels",
+                info.width, info.height
+            ))
+            .hint("write an .apng, numbered .png files or a .y4m"));
         }
         #[expect(clippy::cast_possible_truncation, reason = "a frame rate needs no 53 bits")]
         let fps = (f64::from(info.rate.numerator) / f64::from(info.rate.denominator)) as f32;

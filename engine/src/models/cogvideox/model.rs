@@ -1,8 +1,8 @@
 //! A CogVideoX folder as the pipeline sees it: the 2B, 5B and 1.5 kinds, from text or from a picture.
 use super::{CogVideoXPictureEncoder, CogVideoXTransformer, CogVideoXVaeDecoder};
 use crate::models::{
-    DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding, PictureEncoder, PromptStyle,
-    PublishedSettings, VideoModel,
+    DenoisingTransformer, EncoderSpec, LatentDecoder, LatentSizes, MadeFor, Mismatch, Padding,
+    PictureEncoder, PromptStyle, PublishedSettings, VideoModel,
 };
 use model_loader::{
     Checkpoint, LoadError, ModelFolder, WeightSource,
@@ -54,8 +54,18 @@ impl VideoModel for CogVideoXModel {
         }
     }
 
-    fn prompt_style(&self) -> PromptStyle {
-        PromptStyle { cleaned: false, length: self.transformer.max_text_seq_length, padding: Padding::Tokens }
+    /// The 1.5 kind was trained at many sizes, those before it at one.
+    fn made_for(&self) -> MadeFor {
+        match self.transformer.patch_size_t {
+            None => MadeFor::PublishedSize,
+            Some(_) => MadeFor::Pixels { least: 512 * 512, most: 1360 * 1360 },
+        }
+    }
+
+    fn encoders(&self) -> Vec<EncoderSpec> {
+        let length = self.transformer.max_text_seq_length;
+        let style = PromptStyle { cleaned: false, length, padding: Padding::Tokens };
+        vec![EncoderSpec { component: "text_encoder", tokenizer: "tokenizer", style }]
     }
 
     fn latent_sizes(&self) -> LatentSizes {
@@ -69,13 +79,14 @@ impl VideoModel for CogVideoXModel {
         }
     }
 
-    fn check(&self, text_width: usize) -> Result<(), Mismatch> {
+    fn check(&self, text_widths: &[usize]) -> Result<(), Mismatch> {
         let Self { transformer, vae, .. } = self;
+        let text_width = text_widths.first().copied().unwrap_or(transformer.text_embed_dim);
         Mismatch::check(&[
             (
                 "text_embed_dim of transformer/config.json",
                 transformer.text_embed_dim,
-                "d_model of text_encoder/config.json",
+                "the width of text_encoder/config.json",
                 text_width,
             ),
             (
@@ -97,15 +108,15 @@ impl VideoModel for CogVideoXModel {
         self.transformer.condition_channels()
     }
 
-    fn transformer_bytes(&self) -> usize {
-        self.transformer_weights.bytes_total()
+    fn transformer_weights(&self, _: usize) -> &Checkpoint {
+        &self.transformer_weights
     }
 
-    fn vae_bytes(&self) -> usize {
-        self.vae_weights.bytes_total()
+    fn vae_weights(&self) -> &Checkpoint {
+        &self.vae_weights
     }
 
-    fn load_transformer(&self) -> Result<Box<dyn DenoisingTransformer>, LoadError> {
+    fn load_transformer(&self, _: usize) -> Result<Box<dyn DenoisingTransformer>, LoadError> {
         Ok(Box::new(CogVideoXTransformer::load(&self.transformer_weights, &self.transformer)?))
     }
 

@@ -7,8 +7,7 @@ use super::{
 };
 use crate::{
     graph::{Graph, State},
-    models::{DenoisingTransformer, RopeTables, TapLayout, TextContext},
-    nn::Precision,
+    models::{Context, ContextInputs, DenoisingTransformer, RopeTables, StepInputs, TapLayout, embeds_name},
     op::OpError,
     ops::{LayerNormOptions, Modulation, Rope, RotatedRows},
     tensor::{DType, TensorDesc, TensorId},
@@ -98,34 +97,22 @@ impl CogVideoXTransformer {
 }
 
 impl DenoisingTransformer for CogVideoXTransformer {
-    fn context_graph(
-        &self,
-        length: usize,
-        passes: usize,
-        _: Precision,
-        taps: bool,
-    ) -> Result<(Graph, TextContext), OpError> {
+    fn context_graph(&self, inputs: &ContextInputs<'_>) -> Result<(Graph, Context), OpError> {
+        let (rows, passes) = (inputs.only_rows("cogvideox")?, inputs.passes);
         if passes != 1 {
             return Err(OpError::value("cogvideox", "passes", passes, "1: each is evaluated by itself"));
         }
-        let mut graph = Graph::with_taps(taps);
-        let embeds = graph.input("embeds", &[length, self.config.text_embed_dim], DType::F32);
+        let mut graph = Graph::with_taps(inputs.taps);
+        let embeds = graph.input(&embeds_name(0), &[rows, self.config.text_embed_dim], DType::F32);
         let text = self.tokens.text(&mut graph, embeds)?;
-        let state =
-            State::new("text tokens", TensorDesc::new(&[length, self.config.inner_dim()], DType::F32));
+        let state = State::new("text tokens", TensorDesc::new(&[rows, self.config.inner_dim()], DType::F32));
         graph.store(text, &state)?;
-        Ok((graph, TextContext { states: vec![state], passes }))
+        Ok((graph, Context { states: vec![state], passes }))
     }
 
-    fn forward(
-        &self,
-        graph: &mut Graph,
-        latents: TensorId,
-        timestep: TensorId,
-        contexts: &[&TextContext],
-        condition: Option<TensorId>,
-        precision: Precision,
-    ) -> Result<Vec<TensorId>, OpError> {
+    fn forward(&self, graph: &mut Graph, inputs: &StepInputs<'_>) -> Result<Vec<TensorId>, OpError> {
+        let StepInputs { latents, times, contexts, condition, precision } = *inputs;
+        let timestep = times.whole("cogvideox")?;
         let shape = graph.desc(latents).shape.clone();
         let grid = self.grid(&shape[shape.len().saturating_sub(4)..]);
         let video = self.tokens.video(graph, &self.config, latents, condition, grid)?;

@@ -1,7 +1,7 @@
 //! One transformer block: modulated self-attention, text cross-attention, modulated feed-forward.
 use crate::{
     graph::{Graph, State},
-    models::TextContext,
+    models::Context,
     nn::{Linear, ModulationRows},
     op::OpError,
     ops::{Activation, AttentionInputs, LayerNormOptions, MatmulOptions, RmsNormOptions, Rope},
@@ -57,7 +57,7 @@ pub(super) struct BlockContext<'a> {
 
 impl<'a> BlockContext<'a> {
     /// The part of block `index`.
-    pub(super) fn of(context: &'a TextContext, index: usize) -> Self {
+    pub(super) fn of(context: &'a Context, index: usize) -> Self {
         Self { keys: &context.states[2 * index], values: &context.states[2 * index + 1] }
     }
 }

@@ -1,8 +1,8 @@
 //! A Wan 2.1 folder as the pipeline sees it.
 use super::{WanTransformer, WanVaeDecoder};
 use crate::models::{
-    DenoisingTransformer, LatentDecoder, LatentSizes, Mismatch, Padding, PromptStyle, PublishedSettings,
-    VideoModel,
+    DenoisingTransformer, EncoderSpec, LatentDecoder, LatentSizes, MadeFor, Mismatch, Padding, PromptStyle,
+    PublishedSettings, VideoModel,
 };
 use model_loader::{
     Checkpoint, LoadError, ModelFolder, WeightSource,
@@ -49,8 +49,14 @@ impl VideoModel for WanModel {
         }
     }
 
-    fn prompt_style(&self) -> PromptStyle {
-        PromptStyle { cleaned: true, length: MAX_SEQUENCE_LENGTH, padding: Padding::Zeros }
+    /// Those of the published models: at 480 and at 720 lines, in any shape.
+    fn made_for(&self) -> MadeFor {
+        MadeFor::Pixels { least: 480 * 480, most: 1280 * 768 }
+    }
+
+    fn encoders(&self) -> Vec<EncoderSpec> {
+        let style = PromptStyle { cleaned: true, length: MAX_SEQUENCE_LENGTH, padding: Padding::Zeros };
+        vec![EncoderSpec { component: "text_encoder", tokenizer: "tokenizer", style }]
     }
 
     fn latent_sizes(&self) -> LatentSizes {
@@ -64,32 +70,29 @@ impl VideoModel for WanModel {
         }
     }
 
-    fn check(&self, text_width: usize) -> Result<(), Mismatch> {
+    fn check(&self, text_widths: &[usize]) -> Result<(), Mismatch> {
         let Self { transformer, vae, .. } = self;
-        let text = (
-            "text_dim of transformer/config.json",
-            transformer.text_dim,
-            "d_model of text_encoder/config.json",
-        );
+        let text = "text_dim of transformer/config.json";
+        let text_width = text_widths.first().copied().unwrap_or(transformer.text_dim);
         let input = ("in_channels of transformer/config.json", transformer.in_channels);
         let output = ("out_channels of transformer/config.json", transformer.out_channels);
         let z_dim = "z_dim of vae/config.json";
         Mismatch::check(&[
-            (text.0, text.1, text.2, text_width),
+            (text, transformer.text_dim, "the width of text_encoder/config.json", text_width),
             (input.0, input.1, z_dim, vae.z_dim),
             (output.0, output.1, z_dim, vae.z_dim),
         ])
     }
 
-    fn transformer_bytes(&self) -> usize {
-        self.transformer_weights.bytes_total()
+    fn transformer_weights(&self, _: usize) -> &Checkpoint {
+        &self.transformer_weights
     }
 
-    fn vae_bytes(&self) -> usize {
-        self.vae_weights.bytes_total()
+    fn vae_weights(&self) -> &Checkpoint {
+        &self.vae_weights
     }
 
-    fn load_transformer(&self) -> Result<Box<dyn DenoisingTransformer>, LoadError> {
+    fn load_transformer(&self, _: usize) -> Result<Box<dyn DenoisingTransformer>, LoadError> {
         Ok(Box::new(WanTransformer::load(&self.transformer_weights, &self.transformer)?))
     }
 

@@ -5,8 +5,8 @@ use super::{
 };
 use crate::{
     graph::Graph,
-    models::{DenoisingTransformer, RopeTables, TapLayout, TextContext},
-    nn::{Linear, Precision},
+    models::{Context, ContextInputs, DenoisingTransformer, RopeTables, StepInputs, TapLayout, embeds_name},
+    nn::Linear,
     op::OpError,
     ops::{Activation, LayerNormOptions, MatmulOptions, Modulation, PatchOptions, Unpatchify},
     tensor::{DType, TensorId},
@@ -52,16 +52,11 @@ impl DenoisingTransformer for WanTransformer {
         if self.grid(&latents).iter().product::<usize>() <= FEW_TOKENS { passes } else { 1 }
     }
 
-    fn context_graph(
-        &self,
-        length: usize,
-        passes: usize,
-        precision: Precision,
-        taps: bool,
-    ) -> Result<(Graph, TextContext), OpError> {
-        let dtype = precision.activation();
-        let mut graph = Graph::with_taps(taps);
-        let embeds = graph.input("embeds", &[passes * length, self.config.text_dim], DType::F32);
+    fn context_graph(&self, inputs: &ContextInputs<'_>) -> Result<(Graph, Context), OpError> {
+        let (rows, passes) = (inputs.only_rows("wan")?, inputs.passes);
+        let dtype = inputs.precision.activation();
+        let mut graph = Graph::with_taps(inputs.taps);
+        let embeds = graph.input(&embeds_name(0), &[passes * rows, self.config.text_dim], DType::F32);
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(DType::F32) };
         let hidden = self.text_in.forward_with(&mut graph, embeds, gelu)?;
         let text = self.text_out.forward(&mut graph, hidden, DType::F32)?;
@@ -70,18 +65,12 @@ impl DenoisingTransformer for WanTransformer {
         for block in &self.blocks {
             states.extend(block.context(&mut graph, &self.config, text, dtype)?);
         }
-        Ok((graph, TextContext { states, passes }))
+        Ok((graph, Context { states, passes }))
     }
 
-    fn forward(
-        &self,
-        graph: &mut Graph,
-        latents: TensorId,
-        timestep: TensorId,
-        contexts: &[&TextContext],
-        _condition: Option<TensorId>,
-        precision: Precision,
-    ) -> Result<Vec<TensorId>, OpError> {
+    fn forward(&self, graph: &mut Graph, inputs: &StepInputs<'_>) -> Result<Vec<TensorId>, OpError> {
+        let StepInputs { latents, times, contexts, precision, .. } = *inputs;
+        let timestep = times.whole("wan")?;
         let dtype = precision.activation();
         let shape = graph.desc(latents).shape.clone();
         let grid = self.grid(&shape[shape.len() - 4..]);

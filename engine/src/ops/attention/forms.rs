@@ -1,8 +1,8 @@
 //! The forms that attention has, which of them a target may use, and which is likely the best.
 use super::{super::cooperative::Fragments, Attention, NAME, QUAD};
 use crate::{
+    error::LowerError,
     op::{Io, elem},
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::TensorDesc,
     tuning::{Choice, size_class},
@@ -94,7 +94,7 @@ impl Form {
 }
 
 /// The form that was measured as the fastest, or else is likely to be.
-pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Form, Choice), PlanError> {
+pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Form, Choice), LowerError> {
     let mut forms = forms(op.head_dim, target)?;
     forms.extend(cooperative(op.head_dim, &[&io.inputs[0], &io.inputs[1], &io.inputs[2]], target));
     let (queries, keys) = op.group_rows(io.inputs);
@@ -109,12 +109,12 @@ pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Fo
         if op.bias { ", biased" } else { "" },
         ["", ", causal", ", windowed"][op.mask.code() as usize]
     );
-    let none = || PlanError::Unsupported { op: NAME, what: "no form fits".to_owned() };
+    let none = || LowerError { op: NAME, what: "no form fits".to_owned() };
     target.tuning.pick(key, &forms).ok_or_else(none)
 }
 
 /// The legal forms, the likely best first.
-fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, PlanError> {
+fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, LowerError> {
     if target.barriers_are_dear()
         && let Some((lanes, largest)) = target.subgroups
         && lanes == largest
@@ -128,7 +128,7 @@ fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, PlanError> {
     let likely = if head_dim <= 128 { [16, 8, 4] } else { [8, 16, 2] };
     let mut forms = vec![Form::shared(head_dim, likely, target).map_err(|most| {
         let what = format!("heads of {head_dim} exceed the workgroup memory (at most {most})");
-        PlanError::Unsupported { op: NAME, what }
+        LowerError { op: NAME, what }
     })?];
     for tile in [[16, 8, 4], [16, 16, 2], [8, 8, 4], [8, 16, 2]] {
         if let Ok(form) = Form::shared(head_dim, tile, target)

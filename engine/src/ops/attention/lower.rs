@@ -1,9 +1,9 @@
 //! The launches of an attention: which variant, and how rows and keys are cut to fit bindings and time.
 use super::{Attention, INPUTS, QUAD, forms::choose};
 use crate::{
-    op::{Binding, Dispatch, Io, Lowered, Operand, elem},
+    error::LowerError,
+    op::{Binding, Io, Launch, Lowered, Operand, elem},
     params,
-    plan::PlanError,
     target::{Target, clamp_u32},
     tensor::DType,
     tuning::Choice,
@@ -59,7 +59,7 @@ struct Part {
     seen: Range<usize>,
 }
 
-pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowered, PlanError> {
+pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
     let (shape, choice) = shape(op, io, target)?;
     let (queries, keys) = op.group_rows(io.inputs);
     let fitting = Fitting::new(op, io, target);
@@ -79,7 +79,7 @@ pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowe
                 let keys = seen.start + keys.start..seen.start + keys.end;
                 let (groups, queries, seen) = (groups.clone(), queries.clone(), seen.clone());
                 let part = Part { groups, queries, keys, seen };
-                lowered.dispatches.push(launch(op, io, target, &shape, &part));
+                lowered.launches.push(launch(op, io, target, &shape, &part));
             }
         }
     }
@@ -87,7 +87,7 @@ pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowe
 }
 
 /// The specialisation, the queries that one workgroup takes, and what it was chosen from.
-fn shape(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Shape, Choice), PlanError> {
+fn shape(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Shape, Choice), LowerError> {
     let (form, choice) = choose(op, io, target)?;
     let single = io.inputs[1].dtype == DType::F32 && io.inputs[2].dtype == DType::F32;
     let kv_read = if target.reads_words_of_64() && single { "kv_quads_64" } else { "kv_quads" };
@@ -156,7 +156,7 @@ fn pieces(count: usize, most: usize) -> Vec<Range<usize>> {
     (0..count).step_by(step).map(|start| start..(start + step).min(count)).collect()
 }
 
-fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Part) -> Dispatch {
+fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Part) -> Launch {
     let (queries, keys) = op.group_rows(io.inputs);
     let Part { groups, queries: query_rows, keys: key_rows, seen } = part;
     let [mask_before, mask_after] = op.mask.extents(keys).map(clamp_u32);
@@ -203,7 +203,7 @@ fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Pa
     }
     let variant =
         shape.variant.clone().import("CARRY", if whole { "attention_whole" } else { "attention_carry" });
-    Dispatch {
+    Launch {
         kernel: &shaders::ATTENTION,
         variant: variant.constant("CARRY_IN", u32::from(!first)).constant("CARRY_OUT", u32::from(!last)),
         params: bytemuck::bytes_of(&params).to_vec(),
@@ -246,7 +246,7 @@ mod tests {
         Attention { heads, head_dim, scale: 0.5, bias: false, mask, groups, columns, out }
     }
 
-    fn lowered(op: &Attention, rows: usize, target: &Target) -> Result<Lowered, PlanError> {
+    fn lowered(op: &Attention, rows: usize, target: &Target) -> Result<Lowered, LowerError> {
         let qkv = TensorDesc::new(&[rows, 3 * op.width()], DType::F32);
         let inputs = [qkv.clone(), qkv.clone(), qkv];
         let output = op.output(&inputs).unwrap_or_else(|e| panic!("{e}"));
@@ -258,7 +258,7 @@ mod tests {
         let software = Target { software: true, subgroups: Some((8, 8)), ..Target::webgpu_defaults() };
         for target in [software, Target::webgpu_defaults()] {
             let lowered = lowered(&op(2, 16, 1), 64, &target).unwrap_or_else(|e| panic!("{e}"));
-            check_params::<AttentionParams>(&shaders::ATTENTION, &lowered.dispatches[0].variant);
+            check_params::<AttentionParams>(&shaders::ATTENTION, &lowered.launches[0].variant);
         }
     }
 
@@ -267,10 +267,10 @@ mod tests {
         // Wan 1.3B at 480x832x81 in f32: q, k and v together take 604 MB.
         let target = Target::webgpu_defaults();
         let lowered = lowered(&op(12, 128, 1), 32_760, &target).unwrap_or_else(|e| panic!("{e}"));
-        let dispatches = &lowered.dispatches;
-        assert!(dispatches.iter().flat_map(|d| &d.bindings).all(|b| b.size <= target.max_binding_bytes));
+        let launches = &lowered.launches;
+        assert!(launches.iter().flat_map(|d| &d.bindings).all(|b| b.size <= target.max_binding_bytes));
         assert!(lowered.scratch[0] <= target.max_binding_bytes);
-        let consts = |name: &str| -> u32 { dispatches.iter().map(|d| d.variant.consts[name]).sum() };
+        let consts = |name: &str| -> u32 { launches.iter().map(|d| d.variant.consts[name]).sum() };
         assert!(consts("CARRY_IN") > 0, "keys do not fit one binding");
         assert_eq!(consts("CARRY_IN"), consts("CARRY_OUT"), "what is carried out is carried in");
     }
@@ -280,7 +280,7 @@ mod tests {
         let target = Target { max_binding_bytes: 1 << 20, ..Target::webgpu_defaults() };
         let launches = |mask: Mask| {
             let op = Attention { mask, ..op(1, 64, 1) };
-            lowered(&op, 4096, &target).unwrap_or_else(|e| panic!("{e}")).dispatches
+            lowered(&op, 4096, &target).unwrap_or_else(|e| panic!("{e}")).launches
         };
         let (all, causal, window) = (
             launches(Mask::None),
@@ -296,10 +296,10 @@ mod tests {
     fn many_groups_are_cut_between_groups() {
         let target = Target { max_binding_bytes: 1 << 20, ..Target::webgpu_defaults() };
         let lowered = lowered(&op(1, 64, 21), 21 * 100, &target).unwrap_or_else(|e| panic!("{e}"));
-        assert!(lowered.scratch.is_empty() && lowered.dispatches.len() == 2);
-        let groups: Vec<u32> = lowered.dispatches.iter().map(|d| d.grid[2]).collect();
+        assert!(lowered.scratch.is_empty() && lowered.launches.len() == 2);
+        let groups: Vec<u32> = lowered.launches.iter().map(|d| d.grid[2]).collect();
         assert_eq!(groups, [13, 8]);
-        assert!(lowered.dispatches.iter().flat_map(|d| &d.bindings).all(|b| b.offset % 256 == 0));
+        assert!(lowered.launches.iter().flat_map(|d| &d.bindings).all(|b| b.offset % 256 == 0));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     extents::{Extents, Window},
 };
 use crate::{
-    op::{Binding, Dispatch, Io, Lowered, Operand, elem},
+    op::{Binding, Io, Launch, Lowered, Operand, elem},
     ops::gemm::{Product, Tiled, optional, optional_elem},
     params,
     target::{Target, clamp_u32},
@@ -59,11 +59,11 @@ impl Lowering<'_> {
                 && (4 * rows.len() * e.n) as u64 <= self.target.max_binding_bytes
         };
         let mut scratch = Vec::new();
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         let mut add = |rows: &Range<usize>, taps: Range<usize>, first: bool, last: bool| {
             for cols in product.col_tiles(self.target) {
                 let part = Part { rows: rows.clone(), cols, taps: taps.clone(), first, last };
-                dispatches.push(self.dispatch(&tiled, &part));
+                launches.push(self.launch(&tiled, &part));
             }
         };
         let tiles =
@@ -86,7 +86,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        Lowered { dispatches, scratch, choice: Some(tiled.choice) }
+        Lowered { launches, scratch, choice: Some(tiled.choice) }
     }
 
     /// Frame pairs are stored two frames apart, so that rows of several frames are stored far apart: those that do not fit are
@@ -111,7 +111,7 @@ impl Lowering<'_> {
         stored <= limit && read.all(|elements| self.aligned(&elements, size).1 <= limit)
     }
 
-    fn dispatch(&self, tiled: &Tiled, part: &Part) -> Dispatch {
+    fn launch(&self, tiled: &Tiled, part: &Part) -> Launch {
         let (op, io, e) = (self.op, self.io, &self.extents);
         let Part { rows, cols, taps, first, last } = part;
         let window = e.window(rows, taps);
@@ -149,7 +149,7 @@ impl Lowering<'_> {
             weight_start: clamp_u32(taps.start * area * e.channels),
         };
         let at_last = |input: Option<usize>| input.filter(|_| *last);
-        Dispatch {
+        Launch {
             kernel: &shaders::CAUSAL_CONV3D,
             variant: self.variant(tiled, *first, *last, has_cache),
             params: bytemuck::bytes_of(&params).to_vec(),

@@ -1,7 +1,7 @@
 //! A group norm as launches: two, or more where a tensor exceeds what a binding may hold.
 use super::{GroupNorm, Nearest};
 use crate::{
-    op::{Binding, Dispatch, Io, Lowered, Operand, elem},
+    op::{Binding, Io, Launch, Lowered, Operand, elem},
     ops::window::window,
     params,
     target::{Target, clamp_u32},
@@ -110,15 +110,15 @@ impl<'a> Lowering<'a> {
         let chunks = self.chunks(longest, tiles_of_segment);
         let parts = tiles_of_segment * chunks;
         let scratch = (self.segments * self.moments_bytes(parts)) as u64;
-        let mut dispatches = Vec::new();
+        let mut launches = Vec::new();
         for (index, tile) in tiles.iter().enumerate() {
             let part = if tiles_of_segment == 1 { 0 } else { index % tiles_of_segment * chunks };
-            dispatches.push(self.moments(tile, chunks, part, parts));
+            launches.push(self.moments(tile, chunks, part, parts));
         }
         for tile in tiles.into_iter().flat_map(|tile| self.by_modulation(tile)) {
-            dispatches.push(self.normalise(&tile, parts));
+            launches.push(self.normalise(&tile, parts));
         }
-        Lowered { dispatches, scratch: vec![scratch], choice: None }
+        Lowered { launches, scratch: vec![scratch], choice: None }
     }
 
     /// Chunks of a segment in each launch.
@@ -250,7 +250,7 @@ impl<'a> Lowering<'a> {
         variant.import("FOLD", fold)
     }
 
-    fn moments(&self, tile: &Tile, chunks: usize, part: usize, parts: usize) -> Dispatch {
+    fn moments(&self, tile: &Tile, chunks: usize, part: usize, parts: usize) -> Launch {
         let (x, x_skip) = self.source(tile);
         let (moments, first_segment) = self.bind_moments(tile, parts);
         let Slices { group_units, span, pieces, count, .. } = self.slices;
@@ -269,7 +269,7 @@ impl<'a> Lowering<'a> {
             part_start: clamp_u32(part),
             x_skip,
         };
-        Dispatch {
+        Launch {
             kernel: MOMENTS,
             variant: self.variant(),
             params: bytemuck::bytes_of(&params).to_vec(),
@@ -278,7 +278,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn normalise(&self, tile: &Tile, parts: usize) -> Dispatch {
+    fn normalise(&self, tile: &Tile, parts: usize) -> Launch {
         let Slices { group_units, span, pieces, count, .. } = self.slices;
         let aliased = self.io.aliased == Some(0);
         let (x, x_skip) = if aliased { (Binding::unused(), 0) } else { self.source(tile) };
@@ -321,7 +321,7 @@ impl<'a> Lowering<'a> {
             .constant("SILU", self.op.silu.into())
             .constant("IN_PLACE", aliased.into())
             .constant("MODULATED", self.nearest.is_some().into());
-        Dispatch {
+        Launch {
             kernel: KERNEL,
             variant,
             params: bytemuck::bytes_of(&params).to_vec(),

@@ -19,24 +19,24 @@ struct Made {
 }
 
 impl Made {
-    fn failure(&self, form: usize) -> Option<GpuError> {
+    fn failure(&self, form: usize) -> Option<DeviceError> {
         match self.forms[form] {
-            Form::Fails => Some(GpuError::Validation("no such thing".to_owned())),
-            Form::LosesTheDevice => Some(GpuError::Lost("a reset".to_owned())),
+            Form::Fails => Some(DeviceError::Validation("no such thing".to_owned())),
+            Form::LosesTheDevice => Some(DeviceError::Lost("a reset".to_owned())),
             _ => None,
         }
     }
 }
 
 impl Trials for Made {
-    async fn difference(&mut self, form: usize) -> Result<f64, GpuError> {
+    async fn difference(&mut self, form: usize) -> Result<f64, DeviceError> {
         if let Some(error) = self.failure(form) {
             return Err(error);
         }
         Ok(if let Form::Differs(by) = self.forms[form] { by } else { 1e-7 })
     }
 
-    async fn time(&mut self, form: usize) -> Result<Duration, GpuError> {
+    async fn time(&mut self, form: usize) -> Result<Duration, DeviceError> {
         if let Some(error) = self.failure(form) {
             return Err(error);
         }
@@ -57,7 +57,7 @@ fn search(
     forms: &[Form],
     known: Entry,
     trials_in_time: usize,
-) -> (Result<Option<Entry>, GpuError>, Vec<Entry>, Vec<usize>) {
+) -> (Result<Option<Entry>, DeviceError>, Vec<Entry>, Vec<usize>) {
     let names: Vec<String> = (0..forms.len()).map(|index| index.to_string()).collect();
     let mut made = Made { forms: forms.to_vec(), timed: Vec::new() };
     let left = Cell::new(trials_in_time);
@@ -106,7 +106,7 @@ fn without_a_heuristic_that_runs_there_is_nothing_to_say() {
 #[test]
 fn a_form_that_brings_down_the_device_is_noted_before_and_after() {
     let (found, kept, _) = search(&[Form::Takes(9, 9), Form::LosesTheDevice], Entry::default(), 100);
-    assert!(matches!(found, Err(GpuError::Lost(_))));
+    assert!(matches!(found, Err(DeviceError::Lost(_))));
     assert_eq!(kept[0].tried["1"], Outcome::Refused(UNFINISHED.to_owned()));
     assert_eq!(kept[1].tried["1"], Outcome::Refused("the device was lost: a reset".to_owned()));
     assert!(kept.iter().all(|entry| entry.form == "0"));

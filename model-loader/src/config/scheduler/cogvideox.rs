@@ -49,7 +49,7 @@ pub enum TimestepSpacing {
 }
 
 impl CogVideoXSchedulerConfig {
-    pub(super) fn take(mut fields: Fields) -> Result<Self> {
+    pub(super) fn take(mut fields: Fields, class: &str) -> Result<Self> {
         // The other schedules are computed in single precision, and no published model has them.
         fields.only("beta_schedule", "scaled_linear", "scaled_linear")?;
         fields.absent("trained_betas")?;
@@ -74,7 +74,7 @@ impl CogVideoXSchedulerConfig {
             return Err(fields.bad("steps_offset", &config.steps_offset.into(), &expected));
         }
         // The library has these from the schedulers it was derived from, and reads none of them.
-        fields.finish(&["clip_sample", "clip_sample_range", "sample_max_value"])?;
+        fields.ignore_rest(class, &["clip_sample", "clip_sample_range", "sample_max_value"]);
         Ok(config)
     }
 }

@@ -83,7 +83,7 @@ impl CogVideoXVaeDecoder {
         let z = chunk.latents(&mut graph, latents, vec![factor; z], vec![0.0; z])?;
         let fill = if chunk.first { Fill::FirstFrame } else { Fill::Zeros };
         let video = self.forward(&mut graph, z, fill, memory)?;
-        output.add_outputs(&mut graph, video)?;
+        output.add_to(&mut graph, video)?;
         Ok(graph)
     }
 

@@ -92,7 +92,7 @@ impl WanVaeDecoder {
         let x = chunk.latents(&mut graph, latents, std, mean)?;
         let x = self.forward(&mut graph, x, chunk.first, memory)?;
         let video = graph.unpatchify_frames(x, patch(&self.config), output == DecoderOutput::Frames)?;
-        output.add_outputs(&mut graph, video)?;
+        output.add_to(&mut graph, video)?;
         Ok(graph)
     }
 

@@ -1,13 +1,11 @@
 //! The ops at the sizes of real models: 1.3B transformer blocks, the default model's, autoencoder feature maps.
-use crate::{
-    graph::{Graph, State},
+use engine::{
+    DType, Graph, State, TensorDesc, TensorId, Weight,
     op::OpError,
     ops::{
         AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, MatmulOptions,
         NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
     },
-    tensor::{DType, TensorDesc, TensorId},
-    weight::Weight,
 };
 use model_loader::{Bytes, HostTensor};
 use std::fmt;

@@ -2,6 +2,7 @@
 use super::relative_buckets;
 use crate::{
     graph::Graph,
+    models::TextEncoder,
     nn::Linear,
     op::OpError,
     ops::{Activation, AttentionInputs, MatmulOptions, RmsNormOptions},
@@ -51,19 +52,15 @@ impl T5Encoder {
         })
     }
 
-    /// Width of the output.
-    pub fn width(&self) -> usize {
-        self.config.d_model
+    fn norm_options(&self) -> RmsNormOptions {
+        RmsNormOptions { first_column: 0, eps: self.config.layer_norm_epsilon, rope: None, out: DType::F32 }
     }
+}
 
-    /// Rows of the embedding table: `[ids, d_model]`.
-    ///
-    /// They are looked up on the host, from the mapped file: UMT5-XXL's table has 1.05 G parameters and a
+impl TextEncoder for T5Encoder {
+    /// Rows of the embedding table, looked up on the host, from the mapped file: UMT5-XXL's table has 1.05 G parameters and a
     /// prompt needs a few hundred of its rows at most.
-    ///
-    /// # Errors
-    /// If an id lies outside the table: the tokenizer does not belong to this model.
-    pub fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, OpError> {
+    fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, OpError> {
         let row = self.config.d_model * self.embedding.dtype.size();
         let mut out = Vec::with_capacity(ids.len() * self.config.d_model);
         for id in ids {
@@ -84,12 +81,7 @@ impl T5Encoder {
         Ok(out)
     }
 
-    /// The graph for `rows` tokens, all of which attend to all: input `embeds` `[rows, d_model]`, output `hidden` of
-    /// the same shape.
-    ///
-    /// For a pipeline that masks its padding, the rows are the real tokens alone: masked ones change nothing for them.
-    /// For one that does not, they are real tokens and padding.
-    pub fn graph(&self, rows: usize, taps: bool) -> Result<Graph, OpError> {
+    fn graph(&self, rows: usize, taps: bool) -> Result<Graph, OpError> {
         let mut graph = Graph::with_taps(taps);
         let mut x = graph.input("embeds", &[rows, self.config.d_model], DType::F32);
         let (buckets, furthest) =
@@ -111,10 +103,6 @@ impl T5Encoder {
         let hidden = graph.rms_norm(x, norm, &self.norm_options())?;
         graph.output("hidden", hidden);
         Ok(graph)
-    }
-
-    fn norm_options(&self) -> RmsNormOptions {
-        RmsNormOptions { first_column: 0, eps: self.config.layer_norm_epsilon, rope: None, out: DType::F32 }
     }
 }
 

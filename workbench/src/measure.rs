@@ -1,12 +1,12 @@
 //! Runs a program again and again, and says how long each kind of launch took.
 use super::{BenchCase, copy_peak, fma_peak};
-use crate::{
+use engine::{
+    error::RunError,
     executor::{Executor, Program},
     pipeline::EngineError,
-    run::{Cancel, RunError, RunInput, Timing},
-    stopwatch::Stopwatch,
+    run::{Cancel, RunInput, Timing},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Launches of one op, shape and variant, in one run of a program.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +117,7 @@ pub async fn measure(
     let mut samples: Vec<Vec<KernelTime>> = Vec::with_capacity(runs);
     for run in 0..=runs {
         let mut timings = Vec::new();
-        let clock = Stopwatch::start();
+        let clock = Instant::now();
         executor.run(program, inputs, &Cancel::default(), Some(&mut timings)).await?;
         if run > 0 {
             walls.push(clock.elapsed());

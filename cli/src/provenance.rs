@@ -1,0 +1,204 @@
+//! Where a video comes from: the settings that are written into its file, and the command that makes it again.
+
+use crate::device::CPU;
+use crate::encode::Rate;
+use crate::encode::metadata::MARK;
+use crate::model::DEFAULT_NAME;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+/// Everything that decides how a video looks, in the order in which it is written and shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Provenance {
+    /// The version of this program; the mark of our settings.
+    pub(crate) kinora: &'static str,
+    /// What the video should show.
+    pub(crate) prompt: String,
+    /// What it should not.
+    pub(crate) negative_prompt: String,
+    /// The model folder as it was given.
+    pub(crate) model: String,
+    /// The number that the noise grew from.
+    pub(crate) seed: u64,
+    /// `philox` or `torch`.
+    pub(crate) noise: &'static str,
+    /// The file that latents and noise were taken from instead, as far as it has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) initial_latents: Option<String>,
+    /// Columns of a frame as generated.
+    pub(crate) width: u32,
+    /// Rows.
+    pub(crate) height: u32,
+    /// Frames.
+    pub(crate) frames: u32,
+    /// Frames per second; see [`rate`].
+    pub(crate) fps: Value,
+    /// Denoising steps.
+    pub(crate) steps: usize,
+    /// Guidance scale.
+    pub(crate) guidance: f32,
+    /// Whether it changes from step to step; written only if so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dynamic_guidance: bool,
+    /// The name of the picture that the video starts from, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
+    /// How the picture became as large as the video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_fit: Option<&'static str>,
+    /// The noise scheduler.
+    pub(crate) scheduler: String,
+    /// Arithmetic of activations.
+    pub(crate) precision: String,
+    /// Bytes that a stage might take, which decides whether frames are decoded in tiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<u64>,
+    /// Whether small frames were left small; written only if so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) native_size: bool,
+    /// The device that computed.
+    pub(crate) device: String,
+}
+
+impl Provenance {
+    /// Keywords and texts for a file's header.
+    pub(crate) fn metadata(&self) -> Vec<(String, String)> {
+        debug_assert_eq!(MARK, "kinora");
+        let comment = serde_json::to_string(self).unwrap_or_default();
+        vec![
+            ("Title".into(), self.prompt.clone()),
+            ("Software".into(), format!("kinora {}", self.kinora)),
+            ("Comment".into(), comment),
+        ]
+    }
+}
+
+/// The settings of a file for people, with the command that makes it again.
+pub(crate) fn describe(settings: &Map<String, Value>) -> String {
+    let width = settings.keys().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (key, value) in settings {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{key:width$}  {}", plain(value));
+    }
+    let _ = writeln!(text, "\n{}", command(settings));
+    text
+}
+
+/// Flags whose value is written down under a key, in the order in which they are printed.
+const VALUES: [(&str, &str); 13] = [
+    ("model", "--model"),
+    ("image", "--image"),
+    ("image_fit", "--image-fit"),
+    ("seed", "--seed"),
+    ("initial_latents", "--initial-latents"),
+    ("width", "--width"),
+    ("height", "--height"),
+    ("frames", "--frames"),
+    ("fps", "--fps"),
+    ("steps", "--steps"),
+    ("guidance", "--guidance"),
+    ("scheduler", "--scheduler"),
+    ("precision", "--precision"),
+];
+
+/// The command line that asks for these settings.
+fn command(settings: &Map<String, Value>) -> String {
+    let get = |key: &str| settings.get(key).map(text).unwrap_or_default();
+    let has = |key: &str, value: &str| get(key) == value;
+    let is_default_model = ["", DEFAULT_NAME].contains(&get("model").as_str());
+    let prompt = get("prompt");
+    // After `--` nothing is taken for a flag.
+    let is_last = prompt.starts_with('-');
+    let mut command = String::from("kinora generate");
+    // Writing into a string cannot fail.
+    let mut add = |part: &str, value: Option<&str>| {
+        let _ = match value {
+            Some(value) => write!(command, " {part} {}", quoted(value)),
+            None => write!(command, " {part}"),
+        };
+    };
+    if !is_last {
+        add(&quoted(&prompt), None);
+    }
+    // Another model may come with a negative prompt of its own, which an empty one turns off.
+    if !get("negative_prompt").is_empty() || (!is_default_model && settings.contains_key("negative_prompt")) {
+        add("--negative", Some(&get("negative_prompt")));
+    }
+    if has("dynamic_guidance", "true") {
+        add("--dynamic-guidance", None);
+    }
+    for (key, flag) in VALUES {
+        if settings.contains_key(key) && !(key == "model" && is_default_model) {
+            add(flag, Some(&get(key)));
+        }
+    }
+    if has("noise", "torch") {
+        add("--torch-noise", None);
+    }
+    if settings.contains_key("memory") {
+        add("--memory", Some(&get("memory")));
+    }
+    if has("device", CPU) {
+        add("--device", Some("cpu"));
+    }
+    if has("native_size", "true") {
+        add("--native-size", None);
+    }
+    if is_last {
+        add("--", None);
+        add(&quoted(&prompt), None);
+    }
+    command
+}
+
+/// A value without JSON's quotes.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The same for a terminal: control characters, which could drive it, are shown as escapes.
+fn plain(value: &Value) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { vec![c] };
+    text(value).chars().flat_map(escaped).collect()
+}
+
+/// As a shell wants it. Control characters are written as `$'..'` has them, which bash, zsh and ksh read.
+fn quoted(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._-+/:=".contains(c);
+    if !text.is_empty() && text.chars().all(safe) {
+        return text.into();
+    }
+    if !text.contains(char::is_control) {
+        return format!("'{}'", text.replace('\'', "'\\''"));
+    }
+    let mut quoted = String::from("$'");
+    for c in text.chars() {
+        match c {
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\\' | '\'' => quoted.extend(['\\', c]),
+            // Three octal digits end by themselves, whatever follows.
+            c if c.is_control() => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    let _ = write!(quoted, "\\{byte:03o}");
+                }
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// A rate for the file: a number where it is whole, else the exact fraction.
+pub(crate) fn rate(rate: Rate) -> Value {
+    if rate.denominator == 1 { Value::from(rate.numerator) } else { Value::from(rate.to_string()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What is written reads back, and the printed command asks for the same.
+
+use super::*;
+use crate::args::{Cli, Command, FitArg, GenerateArgs, PrecisionArg, SchedulerArg};
+use crate::device::DeviceArg;
+use clap::Parser;
+
+fn provenance() -> Provenance {
+    Provenance {
+        kinora: "0.1.0",
+        prompt: "the dog's \x1b[31mball".into(),
+        negative_prompt: String::new(),
+        model: DEFAULT_NAME.into(),
+        seed: u64::MAX,
+        noise: "torch",
+        initial_latents: None,
+        width: 96,
+        height: 64,
+        frames: 33,
+        fps: rate(Rate::from_fps(16.0)),
+        steps: 24,
+        guidance: 4.0,
+        dynamic_guidance: false,
+        image: None,
+        image_fit: None,
+        scheduler: "euler".into(),
+        precision: "f32".into(),
+        memory: None,
+        native_size: false,
+        device: "A Card (Vulkan)".into(),
+    }
+}
+
+fn map(provenance: &Provenance) -> Map<String, Value> {
+    serde_json::from_str(&provenance.metadata()[2].1).unwrap()
+}
+
+/// Words as a shell takes them: plain ones, `'..'`, `$'..'` and `\'`, side by side.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![Vec::new()];
+    let mut rest = line.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let word = words.last_mut().unwrap();
+        match byte {
+            b' ' => words.push(Vec::new()),
+            b'\\' => {
+                word.push(rest[0]);
+                rest = &rest[1..];
+            }
+            b'\'' => {
+                let end = rest.iter().position(|&byte| byte == b'\'').unwrap();
+                word.extend(&rest[..end]);
+                rest = &rest[end + 1..];
+            }
+            b'$' => rest = escaped(&rest[1..], word),
+            byte => word.push(byte),
+        }
+    }
+    words.into_iter().map(|word| String::from_utf8(word).unwrap()).collect()
+}
+
+/// The inside of `$'..'`; gives back what follows it.
+fn escaped<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> &'a [u8] {
+    loop {
+        match rest {
+            [b'\'', after @ ..] => return after,
+            [b'\\', a @ b'0'..=b'7', b, c, after @ ..] => {
+                word.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = after;
+            }
+            [b'\\', letter, after @ ..] => {
+                word.push(match letter {
+                    b'n' => b'\n',
+                    b't' => b'\t',
+                    same => *same,
+                });
+                rest = after;
+            }
+            [byte, after @ ..] => {
+                word.push(*byte);
+                rest = after;
+            }
+            [] => panic!("no end"),
+        }
+    }
+}
+
+/// What this program makes of the printed command.
+fn parsed(provenance: &Provenance) -> GenerateArgs {
+    let command = command(&map(provenance));
+    assert!(!command.contains(char::is_control), "{command:?}");
+    let cli = Cli::try_parse_from(words(&command)).unwrap_or_else(|error| panic!("{command}: {error}"));
+    let Command::Generate(args) = cli.command else { panic!() };
+    *args
+}
+
+#[test]
+fn what_is_written_reads_back_in_order() {
+    let map = map(&provenance());
+    assert_eq!(map.keys().next().unwrap(), MARK);
+    assert_eq!(map["seed"], Value::from(u64::MAX));
+    let text = describe(&map);
+    assert!(
+        text.starts_with("kinora           0.1.0\nprompt           the dog's \\u{1b}[31mball\n"),
+        "{text}"
+    );
+    assert_eq!(
+        text.lines().last().unwrap(),
+        "kinora generate $'the dog\\'s \\033[31mball' --seed 18446744073709551615 --width 96 --height 64 \
+         --frames 33 --fps 16 --steps 24 --guidance 4.0 --scheduler euler --precision f32 --torch-noise"
+    );
+}
+
+#[test]
+fn every_setting_comes_back_from_the_command() {
+    let provenance = Provenance {
+        negative_prompt: "-blurry, it's\nlow".into(),
+        model: "my models/boats".into(),
+        initial_latents: Some("-l.safetensors".into()),
+        fps: rate(Rate::from_fps(23.976)),
+        guidance: -1.5,
+        dynamic_guidance: true,
+        image: Some("a boat.png".into()),
+        image_fit: Some("crop"),
+        scheduler: "dpm".into(),
+        precision: "f16".into(),
+        memory: Some(8_000_000_001),
+        native_size: true,
+        device: CPU.into(),
+        ..provenance()
+    };
+    let args = parsed(&provenance);
+    assert_eq!(args.prompt, provenance.prompt);
+    assert_eq!(args.negative.as_ref(), Some(&provenance.negative_prompt));
+    assert_eq!(args.model, Some(provenance.model.into()));
+    assert_eq!(args.initial_latents, provenance.initial_latents.map(Into::into));
+    assert_eq!((args.seed, args.torch_noise), (Some(u64::MAX), true));
+    assert_eq!((args.width, args.height, args.frames), (Some(96), Some(64), Some(33)));
+    assert_eq!(args.fps, Some(24000.0 / 1001.0));
+    assert_eq!((args.steps, args.guidance, args.dynamic_guidance), (Some(24), Some(-1.5), true));
+    assert_eq!((args.image, args.image_fit), (provenance.image.map(Into::into), FitArg::Crop));
+    assert_eq!((args.scheduler, args.precision), (Some(SchedulerArg::Dpm), PrecisionArg::F16));
+    assert_eq!((args.memory, args.native_size), (Some(8_000_000_001), true));
+    assert_eq!(args.device, DeviceArg::Cpu);
+}
+
+#[test]
+fn any_prompt_comes_back_from_the_command() {
+    for prompt in [
+        "",
+        "a boat",
+        "two\nlines\tand\ra 'quote' \\n",
+        "-a boat",
+        "--seed 7\n",
+        "$(rm) `x` \"$HOME\" !",
+        "\x1b[2J\u{85}7 \u{7f}",
+        "ünï 日本\n日",
+    ] {
+        let args = parsed(&Provenance { prompt: prompt.into(), ..provenance() });
+        assert_eq!((args.prompt.as_str(), args.seed), (prompt, Some(u64::MAX)));
+    }
+}
+
+#[test]
+fn a_models_own_negative_prompt_is_turned_off_where_it_was() {
+    assert_eq!(parsed(&provenance()).negative, None);
+    let other = Provenance { model: "boats".into(), ..provenance() };
+    assert_eq!(parsed(&other).negative.as_deref(), Some(""));
+}
+
+#[test]
+fn settings_of_another_version_are_shown_too() {
+    let map: Map<String, Value> = serde_json::from_str(r#"{"kinora":"9","new":[1,{"a":2}]}"#).unwrap();
+    assert!(describe(&map).contains("new     [1,{\"a\":2}]"));
+}

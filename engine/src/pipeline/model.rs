@@ -1,0 +1,162 @@
+//! A model opened from a folder: its configs, its mapped weights, and what it says of itself. No device.
+use super::{EngineError, Notice, Settings, family::open_model};
+use crate::{
+    diffusion::SchedulerKind,
+    models::{EncoderSpec, MadeFor, PublishedSettings, TextEncoderModel, VideoModel, encoders},
+};
+use model_loader::{
+    DType, ModelFolder, Tokenizer, WeightSource,
+    config::{GenerationConfig, ModelScheduler},
+};
+
+/// A model's files, read as far as no device is needed.
+#[derive(Debug)]
+pub struct Model {
+    name: String,
+    pub(super) family: Box<dyn VideoModel>,
+    pub(super) encoders: Vec<OpenEncoder>,
+    pub(super) scheduler: ModelScheduler,
+    generation: GenerationConfig,
+    /// What the user should know of its files.
+    notices: Vec<String>,
+}
+
+/// A text encoder with its tokenizer.
+#[derive(Debug)]
+pub(super) struct OpenEncoder {
+    pub(super) spec: EncoderSpec,
+    pub(super) model: Box<dyn TextEncoderModel>,
+    pub(super) tokenizer: Tokenizer,
+}
+
+impl OpenEncoder {
+    /// Padded length: the smaller of what the family publishes and what the tokenizer's config says.
+    pub(super) fn length(&self) -> usize {
+        let longest = self.spec.style.length;
+        self.tokenizer.model_max_length().unwrap_or(longest).clamp(1, longest)
+    }
+}
+
+impl Model {
+    /// Reads the configs of a folder and the headers of its weights, and maps these.
+    ///
+    /// # Errors
+    /// If the model is damaged or of an unknown kind, or its parts do not fit each other.
+    pub fn open(folder: &ModelFolder) -> Result<Self, EngineError> {
+        let index = folder.index()?;
+        let family = open_model(folder, WeightSource::Stored)?;
+        let open = |spec: EncoderSpec| -> Result<OpenEncoder, EngineError> {
+            let class = index.class(spec.component).unwrap_or("null");
+            let model = encoders::open(folder, spec.component, class)?;
+            Ok(OpenEncoder { spec, model, tokenizer: Tokenizer::open(folder)? })
+        };
+        let encoders = family.encoders().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let widths: Vec<usize> = encoders.iter().map(|encoder| encoder.model.width()).collect();
+        family.check(&widths).map_err(EngineError::Mismatch)?;
+        Self::with(folder, family, encoders)
+    }
+
+    /// Reads the configs of a folder alone; weights are random numbers in this type. There are no text encoders, so that
+    /// no video can be made: to be measured.
+    ///
+    /// # Errors
+    /// If a config is damaged, or the model of an unknown kind.
+    pub fn of_configs(folder: &ModelFolder, weights: DType) -> Result<Self, EngineError> {
+        let family = open_model(folder, WeightSource::Random(weights))?;
+        Self::with(folder, family, Vec::new())
+    }
+
+    fn with(
+        folder: &ModelFolder,
+        family: Box<dyn VideoModel>,
+        encoders: Vec<OpenEncoder>,
+    ) -> Result<Self, EngineError> {
+        let scheduler = ModelScheduler::load(folder, "scheduler")?;
+        let generation = GenerationConfig::load(folder)?;
+        let (name, notices) = (folder.name().to_owned(), folder.notices());
+        Ok(Self { name, family, encoders, scheduler, generation, notices })
+    }
+
+    /// The folder's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The noise scheduler of the folder.
+    pub fn scheduler_kind(&self) -> SchedulerKind {
+        SchedulerKind::of(&self.scheduler.config)
+    }
+
+    /// Whether a video starts from a picture.
+    pub fn takes_picture(&self) -> bool {
+        self.family.condition_channels() > 0
+    }
+
+    /// Frames are a multiple of this plus one.
+    pub fn frame_step(&self) -> usize {
+        self.family.latent_sizes().temporal
+    }
+
+    /// Sides are multiples of this.
+    pub fn side_step(&self) -> usize {
+        let sizes = self.family.latent_sizes();
+        let [_, ph, pw] = sizes.patch;
+        sizes.spatial * ph.max(pw)
+    }
+
+    /// What a user should know of the model's files.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
+        self.notices.iter().cloned().map(Notice::Files)
+    }
+
+    /// The settings that the folder names.
+    pub(super) fn generation(&self) -> &GenerationConfig {
+        &self.generation
+    }
+
+    /// The settings that the family publishes.
+    pub(super) fn published(&self) -> PublishedSettings {
+        self.family.published()
+    }
+
+    /// Rows of a prompt from each text encoder.
+    pub(super) fn prompt_rows(&self) -> Vec<usize> {
+        if self.encoders.is_empty() {
+            return self.family.encoders().iter().map(|spec| spec.style.length).collect();
+        }
+        self.encoders.iter().map(OpenEncoder::length).collect()
+    }
+
+    /// Bytes of all stored weights.
+    pub(super) fn bytes(&self) -> u64 {
+        let encoders = self.encoders.iter().map(|encoder| encoder.model.weights());
+        let experts = (0..self.family.experts().len()).map(|index| self.family.transformer_weights(index));
+        let weights = encoders.chain(experts).chain([self.family.vae_weights()]);
+        weights.map(|weights| weights.bytes_total() as u64).sum()
+    }
+
+    /// Said of sizes and lengths that the model was not made for.
+    pub(super) fn poor_size(&self, settings: &Settings) -> Vec<Notice> {
+        let (folder, published) = (&self.generation, self.published());
+        let own = folder.width.zip(folder.height);
+        let (width, height) = own.unwrap_or((published.width, published.height));
+        let frames = folder.num_frames.unwrap_or(published.num_frames);
+        let asked = [settings.width, settings.height];
+        let pixels = settings.width * settings.height;
+        let made_for = match self.family.made_for() {
+            // A folder that names a size was made for that one.
+            MadeFor::Pixels { least, most } if own.is_none() => {
+                let side = |pixels: usize| (pixels as f64).sqrt().round();
+                let fits = (least..=most).contains(&pixels);
+                (!fits).then(|| format!("{:.0}x{0:.0} to {:.0}x{1:.0} pixels", side(least), side(most)))
+            }
+            _ => (asked != [width, height]).then(|| format!("{width}x{height} pixels")),
+        };
+        let mut notices = Vec::new();
+        notices.extend(made_for.map(|made_for| Notice::PoorSize { asked, made_for }));
+        if settings.num_frames > frames {
+            notices.push(Notice::PoorLength { asked: settings.num_frames, made_for: frames });
+        }
+        notices
+    }
+}

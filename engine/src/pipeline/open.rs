@@ -1,0 +1,117 @@
+//! A model on a device, open for one job after the other.
+use super::{
+    DeviceChoice, EngineError, Job, Model, Notice, Report, Request, Settings, WeightPolicy,
+    device::open_executor, session::Session, weights::Networks,
+};
+use crate::{error::DeviceError, executor::Executor, gpu::GpuOptions, nn::Precision, plan::PlanTarget};
+use model_loader::ModelFolder;
+
+/// How a pipeline is opened.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// What to run on.
+    pub device: DeviceChoice,
+    /// How activations are stored.
+    pub precision: Precision,
+    /// How a GPU is used.
+    pub gpu: GpuOptions,
+    /// How long weights stay on the device.
+    pub weights: WeightPolicy,
+}
+
+/// A model on a device.
+#[derive(Debug)]
+pub struct VideoPipeline {
+    pub(super) model: Model,
+    pub(super) executor: Executor,
+    pub(super) networks: Networks,
+    options: LoadOptions,
+    device_name: String,
+}
+
+impl VideoPipeline {
+    /// Opens a folder: reads configs and headers, maps the weights, opens the device.
+    ///
+    /// # Errors
+    /// If the model is damaged or of an unknown kind, or there is no such device.
+    pub async fn load(folder: &ModelFolder, options: LoadOptions) -> Result<Self, EngineError> {
+        Self::open(Model::open(folder)?, options).await
+    }
+
+    /// Opens the device for a model.
+    ///
+    /// # Errors
+    /// If there is no such device.
+    pub async fn open(model: Model, options: LoadOptions) -> Result<Self, EngineError> {
+        let (executor, device_name) =
+            open_executor(options.device.clone(), options.precision, options.gpu.clone()).await?;
+        let networks = Networks::new(options.weights);
+        Ok(Self { model, executor, networks, options, device_name })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The device's name.
+    pub fn device_name(&self) -> &str {
+        &self.device_name
+    }
+
+    /// How activations are stored.
+    pub fn precision(&self) -> Precision {
+        self.options.precision
+    }
+
+    /// Where graphs run, to measure on the same device.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+
+    /// Completes and checks a request; see [`Model::resolve`].
+    ///
+    /// # Errors
+    /// If a number that is asked for is out of range.
+    pub fn resolve(&self, request: &Request) -> Result<(Settings, Vec<Notice>), EngineError> {
+        self.model.resolve(request)
+    }
+
+    /// Makes a video: encodes the prompt, denoises, decodes; frames come as events, in order.
+    ///
+    /// A job whose GPU is lost goes on from its last snapshot on a newly opened one, once.
+    ///
+    /// # Errors
+    /// If the settings do not fit the model, the device fails, or the observer or the job's [`crate::run::Cancel`] ends it.
+    pub async fn run(&mut self, job: Job<'_>) -> Result<Report, EngineError> {
+        let Job { settings, options, observer, cancel, from } = job;
+        let mut session =
+            Session::new(self, Job { settings, options, observer: &mut *observer, cancel, from })?;
+        let result = match session.run().await {
+            Err(EngineError::Device(error @ DeviceError::Lost(_))) => {
+                session.resume_after(&error)?;
+                session.pipeline.reopen().await?;
+                session.run().await
+            }
+            result => result,
+        };
+        let report = session.report_so_far();
+        session.pipeline.networks.done();
+        result.map(|()| report)
+    }
+
+    /// Replaces a device that was lost, and with it all that was on it.
+    async fn reopen(&mut self) -> Result<(), EngineError> {
+        let LoadOptions { device, precision, gpu, .. } = self.options.clone();
+        (self.executor, self.device_name) = open_executor(device, precision, gpu).await?;
+        Ok(())
+    }
+
+    /// What graphs are planned for.
+    pub(super) fn plan_target(&self) -> PlanTarget {
+        match &self.executor {
+            Executor::Cpu(_) => PlanTarget::Cpu,
+            Executor::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
+        }
+    }
+}

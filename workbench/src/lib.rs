@@ -1,0 +1,9 @@
+//! The engine measured on itself: kernels at the sizes of real models, and the stages of a model, beside what the device can
+//! do at most.
+mod cases;
+mod measure;
+mod model;
+
+pub use cases::{BenchCase, cases, conv_and_product, copy, copy_peak, fma_peak, group_norm, matmul};
+pub use measure::{KernelTime, Measured, Peaks, measure};
+pub use model::{ModelBench, StageTimes};
