@@ -1,16 +1,20 @@
-//! The CPU executor: the same graphs in f32, on all cores.
+//! What ops compute with on the CPU: kernels in f32, on all cores, and the forms of the constants that they read.
 pub(crate) mod attention;
 pub(crate) mod chains;
 pub(crate) mod conv3d;
-mod executor;
+mod form;
 pub(crate) mod gemm;
 pub(crate) mod math;
 pub(crate) mod pack;
 pub(crate) mod simd;
 
-pub use executor::{CpuExecutor, CpuProgram};
+pub use form::WeightForm;
+pub(crate) use form::{FormedWeight, widen};
 
-use crate::{tensor::TensorDesc, weight::Weight};
+use crate::tensor::TensorDesc;
+use conv3d::PackedConv;
+use pack::{PackedWeight, Weights};
+use std::borrow::Cow;
 
 /// Lets everything that computes on the CPU use so many threads, instead of one for each core. Only before the first of it.
 ///
@@ -37,8 +41,15 @@ pub struct CpuIo<'a> {
 /// One input of an op.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CpuInput<'a> {
-    Data(&'a [f32]),
-    Weight(&'a Weight),
+    /// Values in f32.
+    Dense(&'a [f32]),
+    /// A constant as it is stored.
+    Stored(&'a [u8]),
+    /// A constant packed for products.
+    Matrix(&'a PackedWeight),
+    /// A constant packed for convolutions.
+    Conv(&'a PackedConv),
+    /// It shares the output's buffer.
     Aliased,
 }
 
@@ -53,12 +64,11 @@ impl<'a> CpuIo<'a> {
         Self { inputs, descs, output, output_desc, aliased }
     }
 
-    /// The values of an input; empty if it is aliased.
+    /// The values of an input; empty if it is aliased, or a constant in another form.
     pub fn input(&self, index: usize) -> &'a [f32] {
         match self.inputs[index] {
-            CpuInput::Data(data) => data,
-            CpuInput::Weight(weight) => weight.dense(),
-            CpuInput::Aliased => &[],
+            CpuInput::Dense(values) => values,
+            _ => &[],
         }
     }
 
@@ -67,12 +77,31 @@ impl<'a> CpuIo<'a> {
         bytemuck::cast_slice(self.input(index))
     }
 
-    /// An input that is a weight.
-    pub fn weight(&self, index: usize) -> Option<&'a Weight> {
+    /// The bytes of a constant as it is stored ([`WeightForm::Stored`]), in the dtype of its description.
+    pub fn stored(&self, index: usize) -> Option<&'a [u8]> {
         match self.inputs[index] {
-            CpuInput::Weight(weight) => Some(weight),
+            CpuInput::Stored(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// A matrix for products ([`WeightForm::matrix`]); one that is no constant is packed now.
+    pub(crate) fn matrix(&self, index: usize) -> Cow<'a, PackedWeight> {
+        if let CpuInput::Matrix(packed) = self.inputs[index] {
+            return Cow::Borrowed(packed);
+        }
+        let (values, n) = (self.input(index), self.desc(index).shape[0]);
+        Cow::Owned(PackedWeight::new(Weights::F32(values), n, values.len() / n.max(1)))
+    }
+
+    /// The kernel of a convolution ([`WeightForm::conv`]); one that is no constant is packed now.
+    pub(crate) fn conv(&self, index: usize, enlarging: bool) -> Cow<'a, PackedConv> {
+        if let CpuInput::Conv(packed) = self.inputs[index] {
+            return Cow::Borrowed(packed);
+        }
+        let shape = &self.desc(index).shape;
+        let kernel = [shape[1], shape[2], shape[3]];
+        Cow::Owned(PackedConv::new(Weights::F32(self.input(index)), shape[0], kernel, shape[4], enlarging))
     }
 
     /// The shape of an input.

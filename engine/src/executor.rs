@@ -1,6 +1,9 @@
 //! One face for both executors.
+mod cpu;
+
+pub use cpu::{CpuExecutor, CpuProgram};
+
 use crate::{
-    cpu::{CpuExecutor, CpuProgram},
     error::{CompileError, RunError},
     gpu::{GpuExecutor, GpuProgram},
     graph::{Graph, State},
@@ -117,18 +120,13 @@ impl Executor {
         Ok(())
     }
 
-    /// Frees a state's memory.
-    pub fn drop_state(&mut self, state: &State) {
+    /// Bytes of the constants and states in the device's memory. Those whose handles are all gone, graphs and programs
+    /// included, are freed before they are counted; they are freed as well when a graph is compiled, when a state is written
+    /// and when a run ends.
+    pub fn resident_bytes(&mut self) -> u64 {
         match self {
-            Self::Cpu(cpu) => cpu.drop_state(state),
-            Self::Gpu(gpu) => gpu.drop_state(state),
-        }
-    }
-
-    /// Frees device copies of constants that no model uses any more.
-    pub fn release_unused(&mut self) {
-        if let Self::Gpu(gpu) = self {
-            gpu.release_unused();
+            Self::Cpu(cpu) => cpu.resident_bytes(),
+            Self::Gpu(gpu) => gpu.resident_bytes(),
         }
     }
 }

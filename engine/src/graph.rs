@@ -7,14 +7,19 @@ use crate::{
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-/// A tensor that survives runs and is written in place: caches, latents. Starts as zeros.
+/// A tensor that survives runs and is written in place: caches, latents. It starts as zeros, and its memory is freed when the
+/// last clone is gone, those in graphs and programs included.
 #[derive(Debug, Clone)]
 pub struct State(Arc<StateData>);
+
+/// Knows whether a [`State`] is still in use.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakState(Weak<StateData>);
 
 #[derive(Debug)]
 struct StateData {
@@ -44,6 +49,16 @@ impl State {
 
     pub(crate) fn id(&self) -> u64 {
         self.0.id
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakState {
+        WeakState(Arc::downgrade(&self.0))
+    }
+}
+
+impl WeakState {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 
@@ -236,6 +251,19 @@ impl Graph {
             x = of;
         }
         x
+    }
+
+    /// The constant whose storage `x` uses, if it is one.
+    pub(crate) fn weight_of(&self, x: TensorId) -> Option<&Weight> {
+        self.tensors[self.root(x).index()].weight()
+    }
+
+    /// The state whose storage `x` uses, if it is one.
+    pub(crate) fn state_of(&self, x: TensorId) -> Option<&State> {
+        match &self.tensors[self.root(x).index()].origin {
+            Origin::State(state) => Some(state),
+            _ => None,
+        }
     }
 
     pub(crate) fn descs(&self, ids: &[TensorId]) -> Vec<TensorDesc> {

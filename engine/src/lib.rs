@@ -17,6 +17,7 @@ pub mod ops;
 pub mod picture;
 pub mod pipeline;
 pub mod plan;
+mod residents;
 pub mod run;
 mod send;
 mod stopwatch;

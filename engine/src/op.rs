@@ -1,6 +1,6 @@
 //! The contract that one op keeps: its shape rule, its GPU lowering and its CPU evaluation.
 use crate::{
-    cpu::CpuIo,
+    cpu::{CpuIo, WeightForm},
     error::LowerError,
     target::Target,
     tensor::{DType, TensorDesc},
@@ -47,6 +47,11 @@ pub trait Op: Debug + Send + Sync {
     /// # Errors
     /// [`LowerError`] if the target cannot hold what the op needs.
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError>;
+
+    /// In which form [`Op::evaluate`] reads input `index` if that is a constant.
+    fn weight_form(&self, _inputs: &[TensorDesc], _index: usize) -> WeightForm {
+        WeightForm::Dense
+    }
 
     /// Computes the output in f32 on the CPU.
     fn evaluate(&self, io: &mut CpuIo<'_>);

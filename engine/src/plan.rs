@@ -7,13 +7,15 @@ pub use cost::Cost;
 pub use memory::Place;
 
 use crate::{
+    cpu::WeightForm,
     error::PlanError,
-    graph::{Graph, Origin},
+    graph::{Graph, Node, Origin},
     op::{Io, Launch, Lowered, Operand},
     target::Target,
     tensor::{TensorDesc, TensorId},
     tuning::Choice,
 };
+use std::collections::HashMap;
 
 /// What a graph is planned for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// By tensor (views included, which have their root's place).
     pub places: Vec<Place>,
-    /// Bytes of the constants that the graph uses.
+    /// Bytes of the constants that the graph uses: as they are stored, or on the CPU in the forms that its kernels read.
     pub weight_bytes: u64,
     /// Bytes of the state tensors that the graph uses.
     pub state_bytes: u64,
@@ -48,6 +50,8 @@ pub struct PlannedOp {
     pub shape: Vec<usize>,
     /// Its launches; empty for the CPU.
     pub launches: Vec<Launch>,
+    /// On the CPU, of each input that is a constant, the form in which it is read.
+    pub forms: Vec<Option<WeightForm>>,
     /// Slots of its scratch buffers.
     pub scratch: Vec<usize>,
     /// The input whose buffer the output has taken over.
@@ -81,14 +85,18 @@ impl Plan {
                     lowered
                 }
             };
+            let forms = match target {
+                PlanTarget::Cpu => weight_forms(graph, node, &inputs),
+                PlanTarget::Gpu(_) => Vec::new(),
+            };
             let scratch = memory.place_scratch(&scratch);
             memory.release(graph, index, &scratch);
             let cost = Cost::new(node.op.as_ref(), &io, &launches);
             let (name, shape) = (node.op.name(), output.shape);
-            ops.push(PlannedOp { name, shape, launches, scratch, aliased, cost, choice });
+            ops.push(PlannedOp { name, shape, launches, forms, scratch, aliased, cost, choice });
         }
         let (slots, places) = memory.finish(graph);
-        let (weight_bytes, state_bytes) = constants(graph);
+        let (weight_bytes, state_bytes) = (weight_bytes(graph, target, &ops), state_bytes(graph, target));
         Ok(Self { ops, slots, places, weight_bytes, state_bytes })
     }
 
@@ -177,16 +185,33 @@ fn check_bindings(op: &'static str, launches: &[Launch], target: &Target) -> Res
     Ok(())
 }
 
-fn constants(graph: &Graph) -> (u64, u64) {
-    let (mut weights, mut states) = (0, 0);
-    for tensor in graph.tensors() {
-        match &tensor.origin {
-            Origin::Weight(_) => weights += tensor.desc.bytes(),
-            Origin::State(_) => states += tensor.desc.bytes(),
-            _ => {}
+/// Bytes of the weights, each once for each form in which it is read.
+fn weight_bytes(graph: &Graph, target: &PlanTarget, ops: &[PlannedOp]) -> u64 {
+    if let PlanTarget::Gpu(_) = target {
+        let weights = graph.tensors().iter().filter(|tensor| tensor.weight().is_some());
+        return weights.map(|tensor| memory::bytes(&tensor.desc, false)).sum();
+    }
+    let mut read: HashMap<(u64, WeightForm), u64> = HashMap::new();
+    for (node, op) in graph.nodes().iter().zip(ops) {
+        for (input, form) in node.inputs.iter().zip(&op.forms) {
+            if let (Some(weight), Some(form)) = (graph.weight_of(*input), form) {
+                read.insert((weight.id(), *form), form.bytes(weight.desc()));
+            }
         }
     }
-    (weights, states)
+    read.into_values().sum()
+}
+
+fn state_bytes(graph: &Graph, target: &PlanTarget) -> u64 {
+    let states = graph.tensors().iter().filter(|tensor| matches!(tensor.origin, Origin::State(_)));
+    states.map(|tensor| memory::bytes(&tensor.desc, matches!(target, PlanTarget::Cpu))).sum()
+}
+
+/// In which forms the CPU reads those inputs of a node that are constants.
+fn weight_forms(graph: &Graph, node: &Node, inputs: &[TensorDesc]) -> Vec<Option<WeightForm>> {
+    let form =
+        |(index, id): (usize, &TensorId)| graph.weight_of(*id).map(|_| node.op.weight_form(inputs, index));
+    node.inputs.iter().enumerate().map(form).collect()
 }
 
 #[cfg(test)]

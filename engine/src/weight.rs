@@ -1,21 +1,15 @@
 //! A model's constants, as graphs refer to them: shared, named, in the dtype they are stored in.
-use crate::{
-    cpu::{
-        conv3d::PackedConv,
-        pack::{PackedWeight, Weights},
-    },
-    tensor::{DType, TensorDesc},
-};
+use crate::tensor::{DType, TensorDesc};
 use model_loader::{Bytes, HostTensor};
 use std::{
     borrow::Cow,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-/// A constant tensor. Clones share the data; two graphs that use one weight upload it once.
+/// How a constant tensor is made. Clones are the same constant: whoever runs graphs brings it to its device once.
 #[derive(Debug, Clone)]
 pub struct Weight(Arc<WeightData>);
 
@@ -28,16 +22,12 @@ struct WeightData {
     id: u64,
     name: String,
     desc: TensorDesc,
-    source: Source,
-    dense: OnceLock<Vec<f32>>,
-    packed: OnceLock<PackedWeight>,
-    packed_conv: OnceLock<PackedConv>,
+    recipe: Recipe,
 }
 
-/// Where the values come from. What is rearranged is rearranged when a device asks for it and not kept: the checkpoint
-/// and the device's own copy are the only two.
+/// Where the values come from. What is rearranged is rearranged when an executor asks for it, and not kept.
 #[derive(Debug)]
-enum Source {
+enum Recipe {
     /// As the checkpoint holds them.
     Stored(Bytes),
     /// One below the other, of one dtype.
@@ -58,7 +48,7 @@ impl Weight {
     /// A matrix, `[out, in]` as torch stores it; kept in its stored dtype.
     pub fn matrix(tensor: HostTensor) -> Self {
         let desc = TensorDesc::new(&tensor.shape, tensor.dtype.into());
-        Self::new(tensor.name, desc, Source::Stored(tensor.bytes))
+        Self::new(tensor.name, desc, Recipe::Stored(tensor.bytes))
     }
 
     /// A small tensor (bias, norm weight, table), widened to f32.
@@ -72,7 +62,7 @@ impl Weight {
         shape.extend_from_slice(&tensor.shape[2..]);
         shape.push(tensor.shape[1]);
         let desc = TensorDesc::new(&shape, tensor.dtype.into());
-        Self::new(tensor.name.clone(), desc, Source::ChannelsLast(tensor.clone()))
+        Self::new(tensor.name.clone(), desc, Recipe::ChannelsLast(tensor.clone()))
     }
 
     /// Matrices with equal columns, one above the other, as one: q, k and v in one product.
@@ -81,28 +71,27 @@ impl Weight {
     pub fn stack(name: &str, parts: &[HostTensor]) -> Self {
         let mut shape = parts[0].shape.clone();
         shape[0] = parts.iter().map(|p| p.shape[0]).sum();
-        let (dtype, source) = if parts.iter().any(|p| p.dtype != parts[0].dtype) {
-            (DType::F32, Source::StackedWide(parts.to_vec()))
+        let (dtype, recipe) = if parts.iter().any(|p| p.dtype != parts[0].dtype) {
+            (DType::F32, Recipe::StackedWide(parts.to_vec()))
         } else {
-            (parts[0].dtype.into(), Source::Stacked(parts.to_vec()))
+            (parts[0].dtype.into(), Recipe::Stacked(parts.to_vec()))
         };
-        Self::new(name.to_owned(), TensorDesc::new(&shape, dtype), source)
+        Self::new(name.to_owned(), TensorDesc::new(&shape, dtype), recipe)
     }
 
     /// A constant made on the host.
     pub fn from_f32(name: &str, shape: &[usize], data: Vec<f32>) -> Self {
-        Self::new(name.to_owned(), TensorDesc::new(shape, DType::F32), Source::Floats(data))
+        Self::new(name.to_owned(), TensorDesc::new(shape, DType::F32), Recipe::Floats(data))
     }
 
     /// A constant made on the host, of integers.
     pub fn from_u32(name: &str, shape: &[usize], data: &[u32]) -> Self {
-        Self::new(name.to_owned(), TensorDesc::new(shape, DType::U32), Source::Integers(data.to_vec()))
+        Self::new(name.to_owned(), TensorDesc::new(shape, DType::U32), Recipe::Integers(data.to_vec()))
     }
 
-    fn new(name: String, desc: TensorDesc, source: Source) -> Self {
+    fn new(name: String, desc: TensorDesc, recipe: Recipe) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let (dense, packed, packed_conv) = Default::default();
-        Self(Arc::new(WeightData { id, name, desc, source, dense, packed, packed_conv }))
+        Self(Arc::new(WeightData { id, name, desc, recipe }))
     }
 
     /// Its name in the checkpoint.
@@ -112,8 +101,8 @@ impl Weight {
 
     /// How many matrices lie in it, one above the other.
     pub fn parts(&self) -> usize {
-        match &self.0.source {
-            Source::Stacked(parts) | Source::StackedWide(parts) => parts.len(),
+        match &self.0.recipe {
+            Recipe::Stacked(parts) | Recipe::StackedWide(parts) => parts.len(),
             _ => 1,
         }
     }
@@ -125,73 +114,50 @@ impl Weight {
 
     /// The bytes in the weight's shape and dtype; what the checkpoint holds in another order is rearranged at each call.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
-        match &self.0.source {
-            Source::Stored(bytes) => Cow::Borrowed(bytes),
-            Source::Stacked(parts) => {
+        match &self.0.recipe {
+            Recipe::Stored(bytes) => Cow::Borrowed(bytes),
+            Recipe::Stacked(parts) => {
                 let parts: Vec<&[u8]> = parts.iter().map(|part| &*part.bytes).collect();
                 Cow::Owned(parts.concat())
             }
-            Source::StackedWide(parts) => {
+            Recipe::StackedWide(parts) => {
                 let values: Vec<f32> = parts.iter().flat_map(HostTensor::to_f32).collect();
                 Cow::Owned(bytemuck::pod_collect_to_vec(&values))
             }
-            Source::ChannelsLast(tensor) => Cow::Owned(channels_last_bytes(tensor)),
-            Source::Floats(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
-            Source::Integers(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
+            Recipe::ChannelsLast(tensor) => Cow::Owned(channels_last_bytes(tensor)),
+            Recipe::Floats(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
+            Recipe::Integers(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
+        }
+    }
+
+    /// The same bytes, if the recipe itself holds them.
+    pub(crate) fn held(&self) -> Option<&[u8]> {
+        match &self.0.recipe {
+            Recipe::Stored(bytes) => Some(bytes),
+            Recipe::Floats(values) => Some(bytemuck::cast_slice(values)),
+            Recipe::Integers(values) => Some(bytemuck::cast_slice(values)),
+            Recipe::Stacked(_) | Recipe::StackedWide(_) | Recipe::ChannelsLast(_) => None,
+        }
+    }
+
+    /// The values as f32 (integers: their bits), if the recipe itself holds them so.
+    pub(crate) fn values(&self) -> Option<&[f32]> {
+        match self.0.desc.dtype {
+            DType::F32 | DType::U32 => bytemuck::try_cast_slice(self.held()?).ok(),
+            DType::F16 | DType::Bf16 => None,
         }
     }
 
     /// Tells the system that the checkpoint's pages were read for the last time for now: a device has its copy.
     pub(crate) fn release_pages(&self) {
-        match &self.0.source {
-            Source::Stored(bytes) => bytes.release_pages(),
-            Source::Stacked(parts) | Source::StackedWide(parts) => {
+        match &self.0.recipe {
+            Recipe::Stored(bytes) => bytes.release_pages(),
+            Recipe::Stacked(parts) | Recipe::StackedWide(parts) => {
                 parts.iter().for_each(|part| part.bytes.release_pages());
             }
-            Source::ChannelsLast(tensor) => tensor.bytes.release_pages(),
-            Source::Floats(_) | Source::Integers(_) => {}
+            Recipe::ChannelsLast(tensor) => tensor.bytes.release_pages(),
+            Recipe::Floats(_) | Recipe::Integers(_) => {}
         }
-    }
-
-    /// The values as f32 (integers: their bits); what is not stored so is widened once.
-    pub fn dense(&self) -> &[f32] {
-        match &self.0.source {
-            Source::Floats(values) => values,
-            Source::Integers(values) => bytemuck::cast_slice(values),
-            _ => self.0.dense.get_or_init(|| widen(self.0.desc.dtype, &self.bytes())),
-        }
-    }
-
-    /// The values packed for the CPU's matrix product, `[rows, all other extents]`, made once.
-    pub(crate) fn packed(&self) -> &PackedWeight {
-        self.0.packed.get_or_init(|| {
-            let rows = self.0.desc.shape[0];
-            let cols = self.0.desc.elements() / rows.max(1);
-            let bytes = self.bytes();
-            let packed =
-                with_weights(self.0.desc.dtype, &bytes, |weights| PackedWeight::new(weights, rows, cols));
-            self.release_pages();
-            packed
-        })
-    }
-
-    /// A convolution kernel `[out, kt, kh, kw, in]` packed for the CPU, made once.
-    ///
-    /// `enlarging`: for an input that is doubled in space first; a weight is used in one of both ways only.
-    pub(crate) fn packed_conv(&self, enlarging: bool) -> &PackedConv {
-        self.0.packed_conv.get_or_init(|| {
-            let shape = &self.0.desc.shape;
-            let (n, kernel, channels) = (shape[0], [shape[1], shape[2], shape[3]], shape[4]);
-            let packed = with_weights(self.0.desc.dtype, &self.bytes(), |weights| {
-                if enlarging {
-                    PackedConv::enlarging(weights, n, kernel[0], channels)
-                } else {
-                    PackedConv::new(weights, n, kernel, channels)
-                }
-            });
-            self.release_pages();
-            packed
-        })
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -224,33 +190,4 @@ fn channels_last_bytes(tensor: &HostTensor) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// Mapped files align nothing: what is not aligned is copied first.
-fn with_weights<T>(dtype: DType, bytes: &[u8], work: impl FnOnce(Weights<'_>) -> T) -> T {
-    match dtype {
-        DType::F16 => match bytemuck::try_cast_slice(bytes) {
-            Ok(values) => work(Weights::F16(values)),
-            Err(_) => work(Weights::F16(&bytemuck::pod_collect_to_vec(bytes))),
-        },
-        DType::Bf16 => match bytemuck::try_cast_slice(bytes) {
-            Ok(values) => work(Weights::Bf16(values)),
-            Err(_) => work(Weights::Bf16(&bytemuck::pod_collect_to_vec(bytes))),
-        },
-        DType::F32 | DType::U32 => work(Weights::F32(&widen(dtype, bytes))),
-    }
-}
-
-fn widen(dtype: DType, bytes: &[u8]) -> Vec<f32> {
-    match dtype {
-        DType::F32 | DType::U32 => {
-            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-        }
-        DType::F16 => {
-            bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-        }
-        DType::Bf16 => {
-            bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-        }
-    }
 }

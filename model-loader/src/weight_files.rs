@@ -64,34 +64,22 @@ impl WeightFiles {
     /// The weights of `component`. When they are there more than once, a notice says which are read.
     pub(crate) fn find(folder: &ModelFolder, component: &str) -> Result<Self> {
         let files = folder.file_names(component);
-        let mut found: BTreeMap<(String, Option<String>), Copies> = BTreeMap::new();
-        for file in &files {
-            let Some(Name { stem, variant, part }) = Name::parse(file) else { continue };
-            let copies = found.entry((stem, variant)).or_default();
-            let path = format!("{component}/{file}");
-            match part {
-                Part::Single => copies.single = Some(path),
-                Part::Index => copies.index = Some(path),
-                Part::Shard { number, count } => {
-                    copies.shards.entry(count).or_default().insert(number, path);
-                }
-            }
-        }
         let (usual, other): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|((stem, _), _)| STEMS.contains(&&**stem));
+            copies(component, &files).into_iter().partition(|((stem, _), _)| STEMS.contains(&&**stem));
         let mut choices = in_order(usual);
         if choices.is_empty() {
             // One set of another name is clear enough.
             choices = in_order(other);
             if choices.len() > 1 {
-                let found = list(choices.iter().map(Choice::file));
+                let found = list(&choices);
                 return Err(LoadError::AmbiguousWeights { component: component.to_owned(), found });
             }
         }
-        if choices.len() > 1 {
-            let read = choices[0].file();
-            let others = list(choices[1..].iter().map(Choice::file));
-            let verb = if choices.len() == 2 { "is" } else { "are" };
+        if let [first, others @ ..] = &*choices
+            && !others.is_empty()
+        {
+            let (read, others, verb) =
+                (first.file(), list(others), if others.len() == 1 { "is" } else { "are" });
             folder.notice_board().add(format!(
                 "the weights of `{component}` are there more than once: `{read}` is read, {others} {verb} not"
             ));
@@ -103,11 +91,36 @@ impl WeightFiles {
     }
 }
 
+/// The weights among `files`, by stem and variant.
+fn copies(component: &str, files: &[String]) -> BTreeMap<(String, Option<String>), Copies> {
+    let mut found: BTreeMap<_, Copies> = BTreeMap::new();
+    for file in files {
+        let Some(Name { stem, variant, part }) = Name::parse(file) else { continue };
+        let copies = found.entry((stem, variant)).or_default();
+        let path = format!("{component}/{file}");
+        match part {
+            Part::Single => copies.single = Some(path),
+            Part::Index => copies.index = Some(path),
+            Part::Shard { number, count } => {
+                copies.shards.entry(count).or_default().insert(number, path);
+            }
+        }
+    }
+    found
+}
+
 /// One way to read the weights.
 enum Choice {
     Single(String),
-    Index(String),
-    Shards { count: usize, files: BTreeMap<usize, String> },
+    /// `bare` without any shard beside it: downloads of one variant often bring the indices of all.
+    Index {
+        file: String,
+        bare: bool,
+    },
+    Shards {
+        count: usize,
+        files: BTreeMap<usize, String>,
+    },
 }
 
 /// All ways to read the weights, the preferred one first.
@@ -119,14 +132,21 @@ fn in_order(mut found: Vec<((String, Option<String>), Copies)>) -> Vec<Choice> {
         });
         (variant, STEMS.iter().position(|known| known == stem))
     });
-    found.into_iter().flat_map(|((stem, _), copies)| copies.choices(&stem)).collect()
+    let mut choices: Vec<Choice> =
+        found.into_iter().flat_map(|((stem, _), copies)| copies.choices(&stem)).collect();
+    let bare = |choice: &Choice| matches!(choice, Choice::Index { bare: true, .. });
+    if !choices.iter().all(bare) {
+        choices.retain(|choice| !bare(choice));
+    }
+    choices
 }
 
 impl Copies {
     fn choices(self, stem: &str) -> Vec<Choice> {
         let indexed = self.index.is_some();
-        let mut choices: Vec<Choice> =
-            self.single.map(Choice::Single).into_iter().chain(self.index.map(Choice::Index)).collect();
+        let bare = self.shards.is_empty();
+        let index = self.index.map(|file| Choice::Index { file, bare });
+        let mut choices: Vec<Choice> = self.single.map(Choice::Single).into_iter().chain(index).collect();
         // diffusers looks for an index first, transformers for a single file.
         if stem == STEMS[0] {
             choices.reverse();
@@ -145,7 +165,7 @@ impl Choice {
     /// The file that stands for all of them in messages.
     fn file(&self) -> &str {
         match self {
-            Self::Single(file) | Self::Index(file) => file,
+            Self::Single(file) | Self::Index { file, .. } => file,
             Self::Shards { files, .. } => files.values().next().map_or("", |file| file),
         }
     }
@@ -153,7 +173,7 @@ impl Choice {
     fn open(self, folder: &ModelFolder) -> Result<WeightFiles> {
         let (count, files) = match self {
             Self::Single(file) => return Ok(WeightFiles::Single(file)),
-            Self::Index(file) => return Ok(WeightFiles::Index(file)),
+            Self::Index { file, .. } => return Ok(WeightFiles::Index(file)),
             Self::Shards { count, files } => (count, files),
         };
         let any = files.values().next().map_or("", |file| file);
@@ -237,6 +257,6 @@ fn none(folder: &ModelFolder, component: &str, files: &[String]) -> LoadError {
     LoadError::NoWeights { component, location, found }
 }
 
-fn list<'a>(files: impl Iterator<Item = &'a str>) -> String {
-    files.map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ")
+fn list(choices: &[Choice]) -> String {
+    choices.iter().map(|choice| format!("`{}`", choice.file())).collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@ use crate::{Case, Role, case::narrow, compare};
 use engine::{
     DType,
     adapter::{AdapterKind, AdapterSummary},
-    cpu::CpuExecutor,
+    executor::CpuExecutor,
     executor::Executor,
     gpu::{Gpu, GpuExecutor, GpuOptions},
     run::{Cancel, RunInput},
@@ -32,7 +32,6 @@ pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String>
         executor.run(&mut program, &inputs, &Cancel::default(), None).await.map_err(|e| e.to_string())?;
         let got = executor.read(&program, out).await.map_err(|e| e.to_string())?;
         executor.check_guards(&program).await.map_err(|e| e.to_string())?;
-        executor.release_unused();
         Ok(if dtype == DType::U32 { bytes(&got) } else { got })
     })
 }

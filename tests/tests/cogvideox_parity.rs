@@ -84,7 +84,6 @@ fn text(executor: &mut Executor, fixture: &str) -> Result<(), Failed> {
             run.insert(format!("text.{name}.{stage}"), recorded);
         }
     }
-    executor.release_unused();
     let verdict = parity::judge(&run, &golden.outputs(|key| key.starts_with("text.")), F32);
     println!("{fixture}: {verdict}");
     verdict.into_result()?;
@@ -146,8 +145,6 @@ fn transformer(
             }
         }
     }
-    cond.states.iter().chain(&uncond.states).for_each(|state| executor.drop_state(state));
-    executor.release_unused();
     let wanted = golden.outputs(|key| key.starts_with("dit.") && !key.ends_with(".guided"));
     let verdict = parity::judge(&run, &wanted, bars);
     println!("{fixture}: {verdict}");

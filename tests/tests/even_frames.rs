@@ -32,9 +32,9 @@ fn within(memory: Option<u64>) -> JobOptions {
 }
 
 /// The frames, and all that were decoded.
-fn run(fixture: &str, frames: usize, memory: Option<u64>) -> [Vec<u8>; 2] {
+fn run(fixture: &str, request: &Request, memory: Option<u64>) -> [Vec<u8>; 2] {
     let model = Golden::open(fixture).model();
-    let run = parity::run_model(&model, &request(frames), within(memory), DeviceChoice::Cpu, Precision::F32);
+    let run = parity::run_model(&model, request, within(memory), DeviceChoice::Cpu, Precision::F32);
     let run: BTreeMap<String, Recorded> = run.unwrap_or_else(|e| panic!("{fixture}: {e}"));
     [FRAMES, "video.u8"].map(|key| match &run[key].data {
         TensorData::U8(bytes) => bytes.clone(),
@@ -44,7 +44,7 @@ fn run(fixture: &str, frames: usize, memory: Option<u64>) -> [Vec<u8>; 2] {
 
 /// Checks a run and returns how many frames were left out.
 fn left_out(fixture: &str, frames: usize, memory: Option<u64>) -> usize {
-    let [shown, decoded] = run(fixture, frames, memory);
+    let [shown, decoded] = run(fixture, &request(frames), memory);
     assert_eq!(shown.len(), frames * FRAME, "{fixture}, {frames} frames");
     let left_out = decoded.len() / FRAME - frames;
     let (first, second) = (&shown[..FRAME], &shown[FRAME..2 * FRAME]);
@@ -74,10 +74,10 @@ fn tiles_do_the_same() {
     let model = Golden::open("cogvideox-even").model();
     let mut pipeline = pollster::block_on(VideoPipeline::load(&model, options)).unwrap();
     let (settings, _) = pipeline.resolve(&request(13)).unwrap();
-    let stages = pipeline.stages(&settings, within(None)).unwrap();
-    let decoding = stages.iter().filter(|stage| stage.name.starts_with("decode"));
-    let bytes = decoding.map(|stage| stage.plan.weight_bytes + stage.plan.working_bytes()).max();
-    let budget = bytes.unwrap_or(0) / 2;
+    let whole = pipeline.stages(&settings, within(None)).unwrap();
+    let bytes = |plan: &engine::plan::Plan| plan.weight_bytes + plan.working_bytes();
+    let decoding = whole.iter().filter(|stage| stage.name.starts_with("decode"));
+    let budget = decoding.map(|stage| bytes(&stage.plan)).max().unwrap_or(0) / 2;
     let tiled = pipeline.stages(&settings, within(Some(budget))).unwrap();
     assert!(tiled.iter().any(|stage| stage.name.contains("tile")), "{tiled:?}");
     assert_eq!(left_out("cogvideox-even", 13, Some(budget)), 3);

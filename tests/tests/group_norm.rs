@@ -81,11 +81,7 @@ fn check(backend: &Arc<Backend>) -> Result<(), Failed> {
     };
     let out = graph.group_norm(input, &options)?;
     graph.output("out", out);
-    let outputs = backend.with(|executor| {
-        let outputs = compute(executor, graph, &[RunInput::f32("x", &x)]);
-        executor.release_unused();
-        outputs
-    })?;
+    let outputs = backend.with(|executor| compute(executor, graph, &[RunInput::f32("x", &x)]))?;
     let Recorded { data: TensorData::F32(got), .. } = &outputs["out"] else { return Err("no floats".into()) };
     if got.len() != x.len() {
         return Err(format!("{} values", got.len()).into());

@@ -79,8 +79,7 @@ fn check(label: &str, fixture: &str, device: DeviceChoice, precision: Precision)
     let verdict = parity::judge(&run, &stages(&golden), bars);
     println!("{label}: {verdict}");
     // What is written to a file comes from the device in 8 bits; the dump is rounded on the host.
-    let count = golden.request().num_frames.ok_or("the recorded call says no number of frames")?;
-    let video = last_frames(golden.tensor("video.u8"), count)?;
+    let video = last_frames(golden.tensor("video.u8"), golden.request().num_frames.ok_or("no length")?)?;
     let frames = BTreeMap::from([(FRAMES, &video)]);
     parity::judge(&run, &frames, bars).into_result()?;
     verdict.into_result()?;

@@ -230,10 +230,6 @@ fn decode(
         join(&mut joined, compute(executor, graph, &[RunInput::u32("frame", &frame)])?);
         start += length;
     }
-    for state in memory.states().iter().chain([&latents]) {
-        executor.drop_state(state);
-    }
-    executor.release_unused();
     let stages = joined.into_iter().filter(|(name, _)| name != "rgb8");
     Ok(stages.map(|(name, stage)| (format!("vae.{name}"), stage.channels_first())).collect())
 }
@@ -282,10 +278,6 @@ fn encoder(executor: &mut Executor, fixture: &str) -> Result<(), Failed> {
         join(&mut joined, compute(executor, graph, &[RunInput::f32("video", chunk)])?);
         start = end;
     }
-    for state in memory.states() {
-        executor.drop_state(&state);
-    }
-    executor.release_unused();
     let run = BTreeMap::from([("vae.enc.moments".to_owned(), joined["moments"].channels_first())]);
     let verdict = parity::judge(&run, &golden.outputs(|key| key == "vae.enc.moments"), F32);
     println!("{fixture}: {verdict}");

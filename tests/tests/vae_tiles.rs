@@ -117,11 +117,6 @@ fn floats(
     }
 }
 
-fn release(executor: &mut Executor, memory: &ConvMemory) {
-    memory.states().iter().for_each(|state| executor.drop_state(state));
-    executor.release_unused();
-}
-
 fn compare(what: &str, got: &[f32], want: &[f32]) -> Result<(), Failed> {
     let distance = relative_l2(got, want);
     println!("{what}: {distance:.1e} off");
@@ -164,8 +159,6 @@ fn decode(
             video.extend(floats(executor, graph, &[RunInput::u32("frame", &frame)], "video")?);
             start += chunk.latent_frames;
         }
-        executor.drop_state(&state);
-        release(executor, &memory);
         blender.add(tile.place, [whole[0], h * scale, w * scale, 3], video);
     }
     let mut got = blender.finish();
@@ -209,7 +202,6 @@ fn encode(
             moments.extend(floats(executor, graph, &inputs, "moments")?);
             start += frames;
         }
-        release(executor, &memory);
         blender.add(tile.place, [whole[0], h / scale, w / scale, whole[3]], moments);
     }
     compare(fixture, &blender.finish(), &want)

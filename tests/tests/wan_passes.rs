@@ -84,8 +84,6 @@ fn side_by_side(executor: &mut Executor, precision: Precision, bar: f64) -> Resu
             }
         }
     }
-    contexts.iter().flat_map(|context| &context.states).for_each(|state| executor.drop_state(state));
-    executor.release_unused();
     Ok(())
 }
 

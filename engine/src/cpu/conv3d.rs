@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::gemm::{BLOCK_LEN, Epilogue, Rows, ViewMut, product};
 use super::pack::{PackedWeight, Weights};
 use super::simd::{Isa, MAX_ROWS};
+use crate::tensor::DType;
 
 #[cfg(test)]
 mod tests;
@@ -52,9 +53,40 @@ pub(crate) struct PackedConv {
 }
 
 impl PackedConv {
-    /// Packs a weight [n, time, height, width, channels].
-    pub(crate) fn new(weights: Weights<'_>, n: usize, kernel: [usize; 3], channels: usize) -> Self {
-        Self::with_isa(Isa::current(), weights, n, kernel, channels)
+    /// Packs a weight [n, time, height, width, channels] for this machine; see [`PackedConv::enlarging_with_isa`].
+    pub(crate) fn new(
+        weights: Weights<'_>,
+        n: usize,
+        kernel: [usize; 3],
+        channels: usize,
+        enlarging: bool,
+    ) -> Self {
+        let isa = Isa::current();
+        if enlarging {
+            Self::enlarging_with_isa(isa, weights, n, kernel[0], channels)
+        } else {
+            Self::with_isa(isa, weights, n, kernel, channels)
+        }
+    }
+
+    /// Bytes that such a weight of this dtype takes when it is packed.
+    pub(crate) fn size(
+        dtype: DType,
+        n: usize,
+        kernel: [usize; 3],
+        channels: usize,
+        enlarging: bool,
+    ) -> usize {
+        if enlarging {
+            4 * PackedWeight::size(DType::F32, n, kernel[0] * 4 * channels)
+        } else {
+            PackedWeight::size(dtype, n, kernel.iter().product::<usize>() * channels)
+        }
+    }
+
+    /// Bytes of the panels.
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.iter().map(PackedWeight::bytes).sum()
     }
 
     /// Packs for a given instruction set.
@@ -69,15 +101,11 @@ impl PackedConv {
         Self { kernel, channels, weights: vec![PackedWeight::with_isa(isa, weights, n, k)] }
     }
 
-    /// Packs a 3 x 3 weight (in space) to be applied to the input enlarged twice by repeating pixels.
+    /// Packs a 3 x 3 weight (in space) for a given instruction set, to be applied to the input enlarged twice by repeating
+    /// pixels.
     ///
     /// Three taps across repeated pixels see only two different ones, so each of the four output pixels of an input pixel has
     /// a 2 x 2 kernel of summed weights: 4/9 of the work, and the enlarged input never exists.
-    pub(crate) fn enlarging(weights: Weights<'_>, n: usize, frames: usize, channels: usize) -> Self {
-        Self::enlarging_with_isa(Isa::current(), weights, n, frames, channels)
-    }
-
-    /// Packs for enlarging and a given instruction set.
     pub(crate) fn enlarging_with_isa(
         isa: Isa,
         weights: Weights<'_>,

@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::simd::Isa;
+use crate::tensor::DType;
 
 /// A weight matrix [n, k] (k contiguous) as it is stored.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,15 @@ impl Weights<'_> {
             Self::F32(values) => values.len(),
             Self::F16(values) => values.len(),
             Self::Bf16(values) => values.len(),
+        }
+    }
+
+    /// How they are stored.
+    fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F16(_) => DType::F16,
+            Self::Bf16(_) => DType::Bf16,
         }
     }
 
@@ -49,6 +59,15 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Of a panel of weights of this dtype. Half-precision weights stay so where the machine widens them for free.
+    fn of(isa: Isa, dtype: DType) -> Self {
+        match dtype {
+            DType::F16 if matches!(isa, Isa::Avx512 | Isa::Avx2) => Self::F16,
+            DType::Bf16 => Self::Bf16,
+            DType::F16 | DType::F32 | DType::U32 => Self::F32,
+        }
+    }
+
     /// Bytes of a value.
     pub(crate) const fn size(self) -> usize {
         match self {
@@ -106,8 +125,7 @@ pub(crate) struct PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs `weights` [n, k] for this machine. Half-precision weights stay so where the machine widens them
-    /// for free.
+    /// Packs `weights` [n, k] for this machine.
     pub(crate) fn new(weights: Weights<'_>, n: usize, k: usize) -> Self {
         Self::with_isa(Isa::current(), weights, n, k)
     }
@@ -115,13 +133,25 @@ impl PackedWeight {
     /// Packs for a given instruction set.
     pub(crate) fn with_isa(isa: Isa, weights: Weights<'_>, n: usize, k: usize) -> Self {
         assert_eq!(weights.len(), n * k, "weights are [{n}, {k}]");
-        let cheap_f16 = matches!(isa, Isa::Avx512 | Isa::Avx2);
+        let format = Format::of(isa, weights.dtype());
         match weights {
-            Weights::F32(values) => Self::pack(isa, Format::F32, values, n, k, |x| x.to_bits()),
-            Weights::F16(values) if cheap_f16 => Self::pack(isa, Format::F16, values, n, k, f16::to_bits),
-            Weights::F16(values) => Self::pack(isa, Format::F32, values, n, k, |x| x.to_f32().to_bits()),
-            Weights::Bf16(values) => Self::pack(isa, Format::Bf16, values, n, k, bf16::to_bits),
+            Weights::F32(values) => Self::pack(isa, format, values, n, k, |x| x.to_bits()),
+            Weights::F16(values) if format == Format::F16 => {
+                Self::pack(isa, format, values, n, k, f16::to_bits)
+            }
+            Weights::F16(values) => Self::pack(isa, format, values, n, k, |x| x.to_f32().to_bits()),
+            Weights::Bf16(values) => Self::pack(isa, format, values, n, k, bf16::to_bits),
         }
+    }
+
+    /// Bytes that a matrix [n, k] of this dtype takes when it is packed for this machine.
+    pub(crate) fn size(dtype: DType, n: usize, k: usize) -> usize {
+        let isa = Isa::current();
+        Self::panel_bytes(isa, Format::of(isa, dtype), n, k).next_multiple_of(size_of::<Line>())
+    }
+
+    fn panel_bytes(isa: Isa, format: Format, n: usize, k: usize) -> usize {
+        n.next_multiple_of(isa.columns()) * k * format.size()
     }
 
     /// Packs values whose bits are `T`.
@@ -134,7 +164,7 @@ impl PackedWeight {
         bits: impl Fn(V) -> T + Copy + Send + Sync,
     ) -> Self {
         let columns = isa.columns();
-        let mut buffer = AlignedBuffer::new(n.next_multiple_of(columns) * k * format.size());
+        let mut buffer = AlignedBuffer::new(Self::panel_bytes(isa, format, n, k));
         if k > 0 {
             buffer
                 .values_mut::<T>()
@@ -169,6 +199,11 @@ impl PackedWeight {
     /// Inputs.
     pub(crate) fn k(&self) -> usize {
         self.k
+    }
+
+    /// Bytes of the panels.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.buffer.lines.as_slice())
     }
 
     /// The panels; `T` is as wide as the format.

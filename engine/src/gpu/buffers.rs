@@ -2,72 +2,31 @@
 use super::Gpu;
 use crate::{
     error::DeviceError,
-    graph::State,
     tensor::{DType, TensorDesc},
-    weight::{WeakWeight, Weight},
+    weight::Weight,
 };
-use std::collections::HashMap;
 
 const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// Buffers that outlive a program.
-#[derive(Debug, Default)]
-pub(super) struct Residents {
-    weights: HashMap<u64, (WeakWeight, wgpu::Buffer)>,
-    states: HashMap<u64, wgpu::Buffer>,
-}
-
-impl Residents {
-    /// Uploads a constant unless it is there already.
-    pub(super) async fn weight(&mut self, gpu: &Gpu, weight: &Weight) -> Result<wgpu::Buffer, DeviceError> {
-        if let Some((_, buffer)) = self.weights.get(&weight.id()) {
-            return Ok(buffer.clone());
-        }
-        let bytes = weight.bytes();
-        let size = (bytes.len() as u64).next_multiple_of(4).max(4);
-        let buffer = gpu
-            .scoped(&format!("weight `{}`", weight.name()), size, || {
-                let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(weight.name()),
-                    size,
-                    usage: STORAGE,
-                    mapped_at_creation: false,
-                });
-                write_in_pieces(gpu, &buffer, &bytes);
-                buffer
-            })
-            .await?;
-        weight.release_pages();
-        self.weights.insert(weight.id(), (weight.downgrade(), buffer.clone()));
-        Ok(buffer)
-    }
-
-    /// The buffer of a state, made of zeros at first use.
-    pub(super) async fn state(&mut self, gpu: &Gpu, state: &State) -> Result<wgpu::Buffer, DeviceError> {
-        if let Some(buffer) = self.states.get(&state.id()) {
-            return Ok(buffer.clone());
-        }
-        let what = format!("state `{}`", state.name());
-        let buffer = storage(gpu, &what, state.desc().bytes()).await?;
-        self.states.insert(state.id(), buffer.clone());
-        Ok(buffer)
-    }
-
-    /// Frees the constants that no model uses any more.
-    pub(super) fn release_unused(&mut self) {
-        self.weights.retain(|_, (weight, _)| weight.is_alive());
-    }
-
-    pub(super) fn drop_state(&mut self, state: &State) {
-        self.states.remove(&state.id());
-    }
-
-    /// Bytes on the device.
-    pub(super) fn bytes(&self) -> u64 {
-        let weights = self.weights.values().map(|(_, buffer)| buffer.size());
-        weights.chain(self.states.values().map(wgpu::Buffer::size)).sum()
-    }
+/// A constant in a buffer of its own.
+pub(super) async fn upload(gpu: &Gpu, weight: &Weight) -> Result<wgpu::Buffer, DeviceError> {
+    let bytes = weight.bytes();
+    let size = (bytes.len() as u64).next_multiple_of(4).max(4);
+    let buffer = gpu
+        .scoped(&format!("weight `{}`", weight.name()), size, || {
+            let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(weight.name()),
+                size,
+                usage: STORAGE,
+                mapped_at_creation: false,
+            });
+            write_in_pieces(gpu, &buffer, &bytes);
+            buffer
+        })
+        .await?;
+    weight.release_pages();
+    Ok(buffer)
 }
 
 /// A zeroed storage buffer of at least one word.

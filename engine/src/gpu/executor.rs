@@ -1,7 +1,6 @@
 //! Runs a planned graph on a GPU: encodes, submits, and nothing else.
 use super::{
-    Gpu,
-    buffers::{self, Residents},
+    Gpu, buffers,
     launch::{self, BoundLaunch, ParamBlocks},
     pacing::Pacing,
     pipelines::Pipelines,
@@ -14,9 +13,11 @@ use crate::{
     graph::{Graph, Origin, State},
     op::{Binding, Launch, Operand},
     plan::{Place, Plan, PlanTarget},
+    residents::Residents,
     run::{Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
+    weight::Weight,
 };
 use std::ops::ControlFlow;
 
@@ -26,7 +27,7 @@ pub struct GpuExecutor {
     pub(super) gpu: Gpu,
     pub(super) pipelines: Pipelines,
     pub(super) tuner: Option<Tuner>,
-    residents: Residents,
+    residents: Residents<(), wgpu::Buffer, wgpu::Buffer>,
     pacing: Pacing,
     dummy: Option<wgpu::Buffer>,
 }
@@ -73,6 +74,7 @@ impl GpuExecutor {
     /// # Errors
     /// If the plan does not fit the device, a kernel does not compile, or memory runs out.
     pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, CompileError> {
+        self.residents.sweep();
         let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
         let mut unobserved = |_, _| ControlFlow::Continue(());
@@ -84,8 +86,8 @@ impl GpuExecutor {
         let mut constants = Vec::with_capacity(graph.tensors().len());
         for tensor in graph.tensors() {
             constants.push(match &tensor.origin {
-                Origin::Weight(weight) => Some(self.residents.weight(&self.gpu, weight).await?),
-                Origin::State(state) => Some(self.residents.state(&self.gpu, state).await?),
+                Origin::Weight(weight) => Some(self.weight(weight).await?),
+                Origin::State(state) => Some(self.state(state).await?),
                 _ => None,
             });
         }
@@ -95,6 +97,26 @@ impl GpuExecutor {
         let mut program = GpuProgram { graph, plan, slots, constants, launches: Vec::new() };
         program.launches = self.bind(&program).await?;
         Ok(program)
+    }
+
+    /// The buffer of a constant, uploaded at its first use.
+    async fn weight(&mut self, weight: &Weight) -> Result<wgpu::Buffer, DeviceError> {
+        if let Some(buffer) = self.residents.weight(weight, ()) {
+            return Ok(buffer.clone());
+        }
+        let buffer = buffers::upload(&self.gpu, weight).await?;
+        self.residents.keep_weight(weight, (), buffer.clone(), buffer.size());
+        Ok(buffer)
+    }
+
+    /// The buffer of a state, made of zeros at its first use.
+    async fn state(&mut self, state: &State) -> Result<wgpu::Buffer, DeviceError> {
+        if let Some(buffer) = self.residents.state(state) {
+            return Ok(buffer.clone());
+        }
+        let what = format!("state `{}`", state.name());
+        let buffer = buffers::storage(&self.gpu, &what, state.desc().bytes()).await?;
+        Ok(self.residents.state_mut(state, || (buffer.clone(), buffer.size())).clone())
     }
 
     async fn bind(&self, program: &GpuProgram) -> Result<Vec<Queued>, DeviceError> {
@@ -171,6 +193,7 @@ impl GpuExecutor {
             }
             start = end;
         }
+        self.residents.sweep();
         Ok(())
     }
 
@@ -240,31 +263,23 @@ impl GpuExecutor {
 
     /// The values of a state.
     pub async fn read_state(&mut self, state: &State) -> Result<Vec<f32>, DeviceError> {
-        let buffer = self.residents.state(&self.gpu, state).await?;
+        let buffer = self.state(state).await?;
         readback::read(&self.gpu, &buffer, state.desc()).await
     }
 
     /// Replaces the first values of a state; the rest become zero.
     pub async fn write_state(&mut self, state: &State, values: &[f32]) -> Result<(), DeviceError> {
-        let buffer = self.residents.state(&self.gpu, state).await?;
+        self.residents.sweep();
+        let buffer = self.state(state).await?;
         let mut all = values.to_vec();
         all.resize(state.desc().elements(), 0.0);
         buffers::write(&self.gpu, &buffer, state.desc(), &all);
         Ok(())
     }
 
-    /// Frees a state's memory; its next use starts from zeros.
-    pub fn drop_state(&mut self, state: &State) {
-        self.residents.drop_state(state);
-    }
-
-    /// Frees the constants that no model uses any more.
-    pub fn release_unused(&mut self) {
-        self.residents.release_unused();
-    }
-
-    /// Bytes of constants and states on the device.
-    pub fn resident_bytes(&self) -> u64 {
+    /// Bytes of the constants and states that somebody still holds the handle of.
+    pub fn resident_bytes(&mut self) -> u64 {
+        self.residents.sweep();
         self.residents.bytes()
     }
 }

@@ -1,7 +1,7 @@
 //! Convolution of feature maps, causal in time: earlier frames come from a cache, or are zero.
 use super::{gemm::Activation, matmul::check_bias};
 use crate::{
-    cpu::CpuIo,
+    cpu::{CpuIo, WeightForm},
     error::LowerError,
     graph::Graph,
     op::{Io, Lowered, Op, OpError},
@@ -270,6 +270,13 @@ impl Op for CausalConv3d {
             .extents(&io.inputs[0], &io.inputs[1])
             .map_err(|e| LowerError { op: NAME, what: e.to_string() })?;
         Ok(lower::Lowering { op: self, io, target, extents }.run())
+    }
+
+    fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
+        match index {
+            1 => WeightForm::conv(&inputs[1], cpu::enlarging(self, &inputs[1].shape)),
+            _ => WeightForm::Dense,
+        }
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {

@@ -1,6 +1,6 @@
 //! Rows of a table, chosen by ids.
 use crate::{
-    cpu::CpuIo,
+    cpu::{CpuIo, WeightForm},
     error::LowerError,
     graph::Graph,
     op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem, weight_format},
@@ -97,18 +97,20 @@ impl Op for Embedding {
         Ok(launches.collect::<Vec<_>>().into())
     }
 
+    /// Only the rows that are asked for are widened: tables are the largest weights of all.
+    fn weight_form(&self, _: &[TensorDesc], index: usize) -> WeightForm {
+        if index == 1 { WeightForm::Stored } else { WeightForm::Dense }
+    }
+
     fn evaluate(&self, io: &mut CpuIo<'_>) {
         let (ids, cols, vocabulary) = (io.input_u32(0), io.desc(1).cols(), io.desc(1).rows());
-        let table = io.weight(1);
-        let stored = table.map(|weight| (weight.bytes(), weight.desc().dtype));
-        let dense = if stored.is_none() { io.input(1) } else { &[] };
+        let (stored, dense, dtype) = (io.stored(1), io.input(1), io.desc(1).dtype);
         io.output.par_chunks_mut(cols).zip(ids).for_each(|(out, id)| {
             let id = (*id as usize).min(vocabulary - 1);
-            match &stored {
-                // Only the rows that are asked for are widened: tables are the largest weights of all.
-                Some((bytes, dtype)) => {
+            match stored {
+                Some(bytes) => {
                     let row_bytes = cols * dtype.size();
-                    widen(*dtype, &bytes[id * row_bytes..][..row_bytes], out);
+                    widen(dtype, &bytes[id * row_bytes..][..row_bytes], out);
                 }
                 None => out.copy_from_slice(&dense[id * cols..][..cols]),
             }

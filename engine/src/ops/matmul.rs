@@ -5,9 +5,8 @@ use super::{
 };
 use crate::{
     cpu::{
-        CpuIo,
+        CpuIo, WeightForm,
         gemm::{self, Epilogue, Residual, RowGate, View, ViewMut},
-        pack::{PackedWeight, Weights},
     },
     error::LowerError,
     graph::Graph,
@@ -138,16 +137,9 @@ pub(super) fn check_bias(op: &'static str, bias: Option<&TensorDesc>, n: usize) 
     OpError::expect_shape(op, "bias", bias, &[n])
 }
 
-/// The stored matrix packed for the CPU; one that is no constant is packed at each run.
-pub(super) fn with_packed(io: &CpuIo<'_>, index: usize, run: impl FnOnce(&PackedWeight)) {
-    match io.weight(index) {
-        Some(weight) => run(weight.packed()),
-        None => {
-            let (desc, data) = (io.desc(index), io.input(index));
-            let n = desc.shape[0];
-            run(&PackedWeight::new(Weights::F32(data), n, data.len() / n.max(1)));
-        }
-    }
+/// How a product's operands are read on the CPU: the weight, input 1, is packed.
+pub(super) fn weight_form(inputs: &[TensorDesc], index: usize) -> WeightForm {
+    if index == 1 { WeightForm::matrix(&inputs[1]) } else { WeightForm::Dense }
 }
 
 /// The consts of `epilogue.wgsl`, all off.
@@ -279,6 +271,10 @@ impl Op for Matmul {
         Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
+    fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
+        weight_form(inputs, index)
+    }
+
     fn evaluate(&self, io: &mut CpuIo<'_>) {
         let (k, n) = (io.desc(0).cols(), io.output_desc.cols());
         let residual = match self.residual {
@@ -299,7 +295,7 @@ impl Op for Matmul {
         };
         let (x, rows) = (View::contiguous(io.input(0), k), io.desc(0).rows());
         let out = std::mem::take(&mut io.output);
-        with_packed(io, 1, |weight| gemm::matmul(x, rows, weight, &epilogue, ViewMut::contiguous(out, n)));
+        gemm::matmul(x, rows, &io.matrix(1), &epilogue, ViewMut::contiguous(out, n));
     }
 }
 

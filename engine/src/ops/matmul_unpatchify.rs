@@ -1,11 +1,11 @@
 //! The last projection of a video transformer, whose store puts every token's patch in its place in the latents.
 use super::{
     gemm::{Product, optional},
-    matmul::{MatmulParams, check_bias, check_operands, plain_epilogue, rows_params, with_packed},
+    matmul::{MatmulParams, check_bias, check_operands, plain_epilogue, rows_params, weight_form},
 };
 use crate::{
     cpu::{
-        CpuIo,
+        CpuIo, WeightForm,
         gemm::{self, Epilogue, View, ViewMut},
     },
     error::LowerError,
@@ -143,14 +143,16 @@ impl Op for MatmulUnpatchify {
         Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
+    fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
+        weight_form(inputs, index)
+    }
+
     fn evaluate(&self, io: &mut CpuIo<'_>) {
         let (k, rows, n) = (io.desc(0).cols(), io.desc(0).rows(), io.desc(1).shape[0]);
         let mut tokens = vec![0.0; rows * n];
         let epilogue = Epilogue { bias: self.bias().map(|i| io.input(i)), ..Epilogue::default() };
         let x = View::contiguous(io.input(0), k);
-        with_packed(io, 1, |weight| {
-            gemm::matmul(x, rows, weight, &epilogue, ViewMut::contiguous(&mut tokens, n));
-        });
+        gemm::matmul(x, rows, &io.matrix(1), &epilogue, ViewMut::contiguous(&mut tokens, n));
         let Unpatchify { grid: [_, grid_h, grid_w], patch: [patch_t, patch_h, patch_w], channels } =
             self.layout;
         let [frames, height, width] = self.extents();

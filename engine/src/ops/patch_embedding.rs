@@ -1,11 +1,11 @@
 //! Patches of the latents as tokens: a convolution whose stride is its kernel, gathered inside the matrix product.
 use super::{
     gemm::{Product, optional, optional_elem},
-    matmul::{check_bias, plain_epilogue, with_packed},
+    matmul::{check_bias, plain_epilogue, weight_form},
 };
 use crate::{
     cpu::{
-        CpuIo,
+        CpuIo, WeightForm,
         gemm::{self, Epilogue, Residual, View, ViewMut},
     },
     error::LowerError,
@@ -205,6 +205,10 @@ impl Op for PatchEmbedding {
         Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
     }
 
+    fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
+        weight_form(inputs, index)
+    }
+
     fn evaluate(&self, io: &mut CpuIo<'_>) {
         let [channels, frames, height, width] = Self::latents(io.desc(0)).unwrap_or_default();
         let [patch_t, patch_h, patch_w] = self.patch;
@@ -229,10 +233,8 @@ impl Op for PatchEmbedding {
         };
         let epilogue = Epilogue { bias: self.bias.map(|i| io.input(i)), residual, ..Epilogue::default() };
         let out = std::mem::take(&mut io.output);
-        with_packed(io, 1, |weight| {
-            let x = View::contiguous(&patches, k);
-            gemm::matmul(x, rows, weight, &epilogue, ViewMut::contiguous(out, n));
-        });
+        let x = View::contiguous(&patches, k);
+        gemm::matmul(x, rows, &io.matrix(1), &epilogue, ViewMut::contiguous(out, n));
     }
 }
 

@@ -2,9 +2,8 @@
 use super::EngineError;
 use crate::{
     adapter::{AdapterKind, AdapterSummary},
-    cpu::CpuExecutor,
     error::DeviceError,
-    executor::Executor,
+    executor::{CpuExecutor, Executor},
     gpu::{Gpu, GpuExecutor, GpuOptions},
     nn::Precision,
 };

@@ -153,7 +153,7 @@ impl Memory {
 }
 
 /// Buffers hold whole 4-byte words.
-fn bytes(desc: &TensorDesc, widen: bool) -> u64 {
+pub(super) fn bytes(desc: &TensorDesc, widen: bool) -> u64 {
     let bytes = if widen { 4 * desc.elements() as u64 } else { desc.bytes() };
     bytes.next_multiple_of(4)
 }

@@ -73,7 +73,7 @@ fn an_absent_shard_is_named() {
     for (shards, index) in [
         (
             "diffusion_pytorch_model.bf16-NNNNN-of-00002.safetensors",
-            Some("model.safetensors.index.bf16.json"),
+            Some("diffusion_pytorch_model.safetensors.index.bf16.json"),
         ),
         ("diffusion_pytorch_model.bf16-NNNNN-of-00002.safetensors", None),
         ("model-NNNNN-of-00002.fp16.safetensors", None),
@@ -147,6 +147,19 @@ fn a_single_file_beside_shards_is_taken_as_the_libraries_do() {
         let folder = renamed(&shards, None).with(&single, weights.clone()).open();
         assert_eq!(open(&folder).unwrap().file(), single);
     }
+}
+
+#[test]
+fn an_index_without_its_shards_does_not_hide_other_weights() {
+    let index = Copy::wan().0["transformer/diffusion_pytorch_model.safetensors.index.json"].clone();
+    let bare = "transformer/diffusion_pytorch_model.safetensors.index.json";
+    let shards = "diffusion_pytorch_model.fp16-NNNNN-of-00002.safetensors";
+    let folder = renamed(shards, Some("diffusion_pytorch_model.safetensors.index.fp16.json"));
+    let folder = folder.with(bare, index.clone()).open();
+    whole(&open(&folder).unwrap());
+    assert!(folder.notices().is_empty(), "{:?}", folder.notices());
+    let lone = Copy::wan().without(&shard(1)).without(&shard(2)).open();
+    refused(open(&lone), &[bare, "names the shard"]);
 }
 
 #[test]

@@ -2,17 +2,14 @@
 use super::{CausalConv3d, Extents, OutputFrames};
 use crate::cpu::{
     CpuIo,
-    conv3d::{ConvShape, PackedConv, conv3d},
+    conv3d::{ConvShape, conv3d},
     gemm::{Epilogue, Residual, View},
-    pack::Weights,
 };
 use std::borrow::Cow;
 
 pub(super) fn evaluate(op: &CausalConv3d, e: &Extents, io: &mut CpuIo<'_>) {
-    // The packed kernel can enlarge by itself where the taps of neighbouring pixels coincide.
-    let fused =
-        op.upsample && e.kernel[1..] == [3, 3] && e.stride[1..] == [1, 1] && op.pad == super::Pad::all(1);
-    let enlarge = op.upsample && !fused;
+    let enlarging = enlarging(op, &io.desc(1).shape);
+    let enlarge = op.upsample && !enlarging;
     let map = |index: usize| -> Cow<'_, [f32]> {
         let data = io.input(index);
         if enlarge { Cow::Owned(enlarged(data, e)) } else { Cow::Borrowed(data) }
@@ -44,34 +41,26 @@ pub(super) fn evaluate(op: &CausalConv3d, e: &Extents, io: &mut CpuIo<'_>) {
         ..Epilogue::default()
     };
     let out = std::mem::take(&mut io.output);
-    let mut run = |packed: &PackedConv| {
-        if op.frames == OutputFrames::Same {
-            return conv3d(&shape, &input, &cache, packed, &epilogue, out);
+    let packed = io.conv(1, enlarging);
+    if op.frames == OutputFrames::Same {
+        return conv3d(&shape, &input, &cache, &packed, &epilogue, out);
+    }
+    let mut sums = vec![0.0; e.output.iter().product::<usize>() * e.n];
+    conv3d(&shape, &input, &cache, &packed, &epilogue, &mut sums);
+    let frame = e.frame() * e.n;
+    match op.frames {
+        OutputFrames::Halves => split(&sums, e.frame(), e.n, out),
+        OutputFrames::Twice => twice(&sums, frame, out),
+        OutputFrames::TwiceButFirst | OutputFrames::Same => {
+            out[..frame].copy_from_slice(&sums[..frame]);
+            twice(&sums[frame..], frame, &mut out[frame..]);
         }
-        let mut sums = vec![0.0; e.output.iter().product::<usize>() * e.n];
-        conv3d(&shape, &input, &cache, packed, &epilogue, &mut sums);
-        let frame = e.frame() * e.n;
-        match op.frames {
-            OutputFrames::Halves => split(&sums, e.frame(), e.n, out),
-            OutputFrames::Twice => twice(&sums, frame, out),
-            OutputFrames::TwiceButFirst | OutputFrames::Same => {
-                out[..frame].copy_from_slice(&sums[..frame]);
-                twice(&sums[frame..], frame, &mut out[frame..]);
-            }
-        }
-    };
-    match io.weight(1) {
-        Some(weight) => run(weight.packed_conv(fused)),
-        None => run(&pack(Weights::F32(io.input(1)), e, fused)),
     }
 }
 
-fn pack(weights: Weights<'_>, e: &Extents, enlarges: bool) -> PackedConv {
-    if enlarges {
-        PackedConv::enlarging(weights, e.n, e.kernel[0], e.channels)
-    } else {
-        PackedConv::new(weights, e.n, e.kernel, e.channels)
-    }
+/// Whether the packed kernel enlarges by itself: it can where the taps of neighbouring pixels coincide.
+pub(super) fn enlarging(op: &CausalConv3d, kernel: &[usize]) -> bool {
+    op.upsample && kernel[2..4] == [3, 3] && op.stride[1..] == [1, 1] && op.pad == super::Pad::all(1)
 }
 
 /// Every pixel of every frame four times.
