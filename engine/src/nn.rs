@@ -2,6 +2,7 @@
 mod causal_conv;
 mod linear;
 mod memory;
+mod modulation;
 mod norm;
 mod precision;
 mod resnet;
@@ -9,6 +10,7 @@ mod resnet;
 pub use causal_conv::CausalConv;
 pub use linear::Linear;
 pub use memory::ConvMemory;
+pub use modulation::ModulationRows;
 pub use norm::{ChannelNorm, FeatureNorm, GroupNorm, SpatialNorm};
 pub use precision::Precision;
 pub use resnet::ResnetBlock;

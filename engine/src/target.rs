@@ -60,6 +60,32 @@ impl Target {
         }
     }
 
+    /// Whether workgroup memory and barriers cost more than they save: invocations of software are lanes of one core, whose
+    /// caches do for all of them what workgroup memory does on a GPU.
+    pub fn barriers_are_dear(&self) -> bool {
+        self.software
+    }
+
+    /// Whether a launch that takes a GPU milliseconds takes seconds, so that it is cut smaller to be cancelled in time.
+    pub fn launches_take_long(&self) -> bool {
+        self.software
+    }
+
+    /// Whether a few workgroups keep the whole device busy.
+    pub fn has_few_cores(&self) -> bool {
+        self.software
+    }
+
+    /// Whether a kernel takes about a second to translate, so that only forms that can win are tried.
+    pub fn translates_slowly(&self) -> bool {
+        self.software
+    }
+
+    /// Whether integers are divided lane by lane, so that invocations share the divisions of an address.
+    pub fn divides_by_lanes(&self) -> bool {
+        self.software
+    }
+
     /// Whether operands in f32 are best read in words of 64 bits: software loads component by component.
     pub fn reads_words_of_64(&self) -> bool {
         self.software && self.shader_i64
@@ -67,7 +93,7 @@ impl Target {
 
     /// Folds `groups` workgroups into a grid whose first two extents keep to the limit.
     ///
-    /// The kernel counts `group.y * num_groups.x + group.x` and ignores the surplus.
+    /// `workgroup_index` of the kernels counts them; they ignore the surplus.
     pub fn fold(&self, groups: usize) -> [u32; 3] {
         let max = self.max_groups as usize;
         let y = groups.div_ceil(max).max(1);

@@ -1,7 +1,7 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, h] + bias[j - i + L - 1, h]) * v[j, h], one head h at a time.
 //
 // One pass over the keys with a running maximum and a running sum in f32; the score matrix is never stored.
-// Rows belong to `frames` groups that attend within themselves. q, k and v each have a row stride and a column
+// Rows belong to groups that attend within themselves. q, k and v each have a row stride and a column
 // offset, so that the three may be thirds of one matrix. Exponentials are powers of two: scale and bias arrive
 // multiplied by log2(e). All strides, offsets and sizes count vec4s; a head has DH4 of them.
 //
@@ -20,8 +20,8 @@ struct Params {
     heads: u32,
     q_rows: u32,       // of one frame, in this launch
     k_rows: u32,       // of one frame, in this launch
-    q_frame: u32,      // from the first query of a frame to the first of the next, in rows
-    k_frame: u32,      // the same for keys
+    q_group: u32,      // from the first query of a group to the first of the next, in rows
+    k_group: u32,      // the same for keys
     q_stride: u32,
     q_offset: u32,
     k_stride: u32,
@@ -40,11 +40,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<Q>>;              // [frames * q_frame, q_stride]
-@group(0) @binding(2) var<storage, read> k: array<KUnit>;                // [frames * k_frame, k_stride]
-@group(0) @binding(3) var<storage, read> v: array<VUnit>;                // [frames * k_frame, v_stride]
+@group(0) @binding(1) var<storage, read> q: array<vec4<Q>>;              // [groups * q_group, q_stride]
+@group(0) @binding(2) var<storage, read> k: array<KUnit>;                // [groups * k_group, k_stride]
+@group(0) @binding(3) var<storage, read> v: array<VUnit>;                // [groups * k_group, v_stride]
 @group(0) @binding(4) var<storage, read> bias: array<f32>;               // [2L - 1, heads], if HAS_BIAS
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<Out>>;    // [frames * q_frame, out_stride]
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<Out>>;    // [groups * q_group, out_stride]
 
 const LOG2_E: f32 = 1.4426950408889634;
 // Below every score: the maximum of no keys, and the score of keys beyond the last.
@@ -52,7 +52,7 @@ const LOWEST: f32 = -3.0e38;
 
 // Rows beyond the last repeat it.
 fn query_start(frame: u32, row: u32, head: u32) -> u32 {
-    return (frame * params.q_frame + min(row, params.q_rows - 1u)) * params.q_stride + params.q_offset + head * DH4;
+    return (frame * params.q_group + min(row, params.q_rows - 1u)) * params.q_stride + params.q_offset + head * DH4;
 }
 
 // The scaled query.
@@ -61,11 +61,11 @@ fn load_query(frame: u32, row: u32, head: u32, d: u32) -> vec4<f32> {
 }
 
 fn key_start(frame: u32, row: u32, head: u32) -> u32 {
-    return (frame * params.k_frame + min(row, params.k_rows - 1u)) * params.k_stride + params.k_offset + head * DH4;
+    return (frame * params.k_group + min(row, params.k_rows - 1u)) * params.k_stride + params.k_offset + head * DH4;
 }
 
 fn value_start(frame: u32, row: u32, head: u32) -> u32 {
-    return (frame * params.k_frame + min(row, params.k_rows - 1u)) * params.v_stride + params.v_offset + head * DH4;
+    return (frame * params.k_group + min(row, params.k_rows - 1u)) * params.v_stride + params.v_offset + head * DH4;
 }
 
 // The first position that a query sees, and the one behind the last.
@@ -112,7 +112,7 @@ fn carry_start(row: u32, head: u32) -> u32 {
 }
 
 fn store_output(frame: u32, row: u32, head: u32, d: u32, value: vec4<f32>) {
-    let at = frame * params.q_frame + row;
+    let at = frame * params.q_group + row;
     out[at * params.out_stride + params.out_offset + head * DH4 + d] = vec4<Out>(value);
 }
 

@@ -1,5 +1,7 @@
 // Space to depth, then the mean of each run of channels: out[t, h, w, o] = mean over e in o n..(o + 1) n of
 // x[t ft + a - front, h fs + b, w fs + d, c] with e = ((c ft + a) fs + b) fs + d. The frames before the first are zero or the first.
+#import workgroup_index
+
 struct Params {
     count: u32,         // elements of this launch; out begins at its first one
     start: u32,         // which element of the output that is
@@ -25,7 +27,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
+    let i = workgroup_index(group, groups) * 256u + local;
     if i >= params.count {
         return;
     }

@@ -2,6 +2,7 @@
 // LANES invocations share a row; sums in f32. A unit is one element, or four.
 #import UNIT
 #import silu_value
+#import workgroup_index
 
 struct Params {
     rows: u32,
@@ -33,7 +34,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let lane = local % LANES;
-    let row = (group.y * groups.x + group.x) * (WG / LANES) + local / LANES;
+    let row = workgroup_index(group, groups) * (WG / LANES) + local / LANES;
     let start = row * params.units;
     var sum = 0.0;
     if row < params.rows {

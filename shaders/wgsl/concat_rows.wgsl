@@ -1,4 +1,6 @@
 // out[start + i] = x[i]. One invocation per element.
+#import workgroup_index
+
 struct Params {
     count: u32,
     start: u32, // in out
@@ -14,7 +16,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
+    let i = workgroup_index(group, groups) * 256u + local;
     if i < params.count {
         out[params.start + i] = x[i];
     }

@@ -1,6 +1,7 @@
 // v = uncond + g (cond - uncond), then for every row r of the state at once:
 // state[r] = sum over i of A[r, i] state[i] + B[r] v + N[r] noise.
 // One invocation per element of a row. ROWS: rows of the state. GUIDED: 0 if v is cond. NOISY: 0 if there is no noise, and no N.
+#import workgroup_index
 
 struct Params {
     elements: u32, // of a row
@@ -21,7 +22,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let element = (group.y * groups.x + group.x) * WG + lane;
+    let element = workgroup_index(group, groups) * WG + lane;
     if element >= params.elements {
         return;
     }

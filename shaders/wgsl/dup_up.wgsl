@@ -1,5 +1,7 @@
 // Channels repeated, then depth to space: out[t ft + a - drop, h fs + b, w fs + d, o] = x[t, h, w, e / repeats]
 // with e = ((o ft + a) fs + b) fs + d. One invocation per RUN elements of out side by side, of one position.
+#import workgroup_index
+
 struct Params {
     count: u32,         // elements of this launch; out begins at its first one
     start: u32,         // which element of the output that is
@@ -24,7 +26,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = ((group.y * groups.x + group.x) * 256u + local) * RUN;
+    let i = (workgroup_index(group, groups) * 256u + local) * RUN;
     if i >= params.count {
         return;
     }

@@ -1,6 +1,7 @@
 // out[i, c] = table[ids[i], c]. One launch per range of the table that fits a binding; each writes the rows whose ids
 // lie in its range. An id beyond the vocabulary counts as its last. One invocation per element.
 // W_FORMAT: the table holds 0 f32, 1 f16, 2 bf16, packed in words, low half first.
+#import workgroup_index
 
 struct Params {
     rows: u32,       // ids
@@ -34,7 +35,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let element = (group.y * groups.x + group.x) * WG + lane;
+    let element = workgroup_index(group, groups) * WG + lane;
     if element >= params.rows * params.cols {
         return;
     }

@@ -1,5 +1,7 @@
 // out[i] = sum over j = 0..7 of y_j, where y_j starts as x[i] + j and `rounds` times becomes y_j / 2 + 1/4.
 // It moves next to nothing and multiplies and adds all the time: what it reaches is the adapter's arithmetic peak.
+#import workgroup_index
+
 struct Params {
     count: u32,
     rounds: u32,
@@ -23,7 +25,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 64u + local;
+    let i = workgroup_index(group, groups) * 64u + local;
     if i >= params.count {
         return;
     }

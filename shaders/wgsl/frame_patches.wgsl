@@ -1,5 +1,7 @@
 // Between pixels [frames, h p, w p, c] and patches [frames, h, w, c p p], whose channel is (c, offset along w, offset
 // along h): out = pixels made from patches, or patches from pixels if PATCHIFY is 1. CLAMP 1 keeps values to -1..1.
+#import workgroup_index
+
 struct Params {
     count: u32,     // elements of this launch: whole lines of patches; x and out begin at its first one
     channels: u32,  // of the pixels
@@ -47,7 +49,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
+    let i = workgroup_index(group, groups) * 256u + local;
     if i >= params.count {
         return;
     }

@@ -6,6 +6,7 @@
 #import UNIT
 #import group_lanes
 #import silu_value
+#import workgroup_index
 
 struct Params {
     rows: u32,            // positions of a segment in this launch
@@ -65,7 +66,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let index = group.y * groups.x + group.x;
+    let index = workgroup_index(group, groups);
     let block = index / params.slices % params.blocks;
     let segment = index / params.slices / params.blocks;
     if segment >= params.segments {

@@ -3,6 +3,7 @@
 #import UNIT
 #import group_lanes
 #import FOLD
+#import workgroup_index
 
 struct Params {
     rows: u32,           // positions of a segment in this launch
@@ -33,7 +34,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let index = group.y * groups.x + group.x;
+    let index = workgroup_index(group, groups);
     let chunk = index / params.slices % params.chunks;
     let segment = index / params.slices / params.chunks;
     if segment >= params.segments {

@@ -3,7 +3,8 @@
 // TURN, from row rope_row on each pair (2i, 2i + 1) is turned by the row's angle i. A "row" of ROW is a head of a row; it is read
 // once where it can be held. A unit is one element, two or four.
 #import UNIT
-#import held_row
+#import row_moments
+#import workgroup_index
 
 struct Params {
     items: u32,        // heads of all rows
@@ -37,29 +38,13 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let wanted_item = row_of(group.y * groups.x + group.x, lane);
+    let wanted_item = row_of(workgroup_index(group, groups), lane);
     let item = min(wanted_item, params.items - 1u);
     let row = item / params.heads;
     let head = item % params.heads;
     let start = row * params.x_units + params.first_unit + head * params.units;
 
-    let pivot = first_of(load(start));
-    var sum = 0.0;
-    for (var step = 0u; step < steps(); step++) {
-        let c = unit_at(step, lane);
-        if c < params.units {
-            sum += total_of(fetch(start + c, step) - pivot);
-        }
-    }
-    let mean = pivot + row_sum(sum, lane) / f32(params.cols);
-    var squares = 0.0;
-    for (var step = 0u; step < steps(); step++) {
-        let c = unit_at(step, lane);
-        if c < params.units {
-            squares += dot_self(fetch_again(start + c, step) - mean);
-        }
-    }
-    let scale = inverseSqrt(row_sum(squares, lane) / f32(params.cols) + params.eps);
+    let moments = row_moments(start, lane);
     if wanted_item != item {
         return;
     }
@@ -70,7 +55,7 @@ fn main(
     for (var step = 0u; step < steps(); step++) {
         let c = unit_at(step, lane);
         if c < params.units {
-            var y = (fetch_again(start + c, step) - mean) * scale * weight[part + c] + bias[part + c];
+            var y = (fetch_again(start + c, step) - moments.mean) * moments.scale * weight[part + c] + bias[part + c];
             if whole_row >= params.rope_row {
                 y = turned(y, c, pairs, (whole_row - params.rope_row) * pairs);
             }

@@ -1,4 +1,6 @@
 // out[t, p, c] = latents[c, frame + t, p] * scale[c] + shift[c], p a position in the frame. Frames behind the last are the last.
+#import workgroup_index
+
 struct Params {
     count: u32,     // elements of this launch; out begins at its first one
     start: u32,     // which element of the output that is
@@ -20,7 +22,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
+    let i = workgroup_index(group, groups) * 256u + local;
     if i >= params.count {
         return;
     }

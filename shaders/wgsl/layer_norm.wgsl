@@ -1,10 +1,10 @@
 // y[r, c] = (x[r, c] - mean) / sqrt(variance + eps) of row r; with AFFINE y * weight[c] + bias[c]; then, with MODULATION,
-// y * (1 + table[scale_row, c]) + table[shift_row, c]. The sum is of differences from the row's first value and the variance is
-// taken about the mean, so a large mean does not cancel. A row is read once where it can be held.
-// The first split_rows rows take rows of the table that are split_offset further down. A unit is one element, or four.
+// y * (1 + table[scale_row, c]) + table[shift_row, c]. The first split_rows rows take rows of the table that are split_offset further down.
+// A unit is one element, or four.
 // AFFINE, MODULATION: 0 or 1. IN_PLACE: 1 if `out` holds x.
 #import UNIT
-#import held_row
+#import row_moments
+#import workgroup_index
 
 struct Params {
     rows: u32,
@@ -38,26 +38,10 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let wanted_row = row_of(group.y * groups.x + group.x, lane);
+    let wanted_row = row_of(workgroup_index(group, groups), lane);
     let row = min(wanted_row, params.rows - 1u);
     let start = row * params.units;
-    let pivot = first_of(load(start));
-    var sum = 0.0;
-    for (var step = 0u; step < steps(); step++) {
-        let c = unit_at(step, lane);
-        if c < params.units {
-            sum += total_of(fetch(start + c, step) - pivot);
-        }
-    }
-    let mean = pivot + row_sum(sum, lane) / f32(params.cols);
-    var squares = 0.0;
-    for (var step = 0u; step < steps(); step++) {
-        let c = unit_at(step, lane);
-        if c < params.units {
-            squares += dot_self(fetch_again(start + c, step) - mean);
-        }
-    }
-    let scale = inverseSqrt(row_sum(squares, lane) / f32(params.cols) + params.eps);
+    let moments = row_moments(start, lane);
     if wanted_row != row {
         return;
     }
@@ -67,7 +51,7 @@ fn main(
     for (var step = 0u; step < steps(); step++) {
         let c = unit_at(step, lane);
         if c < params.units {
-            var y = (fetch_again(start + c, step) - mean) * scale;
+            var y = (fetch_again(start + c, step) - moments.mean) * moments.scale;
             if AFFINE != 0u {
                 y = y * weight[c] + bias[c];
             }

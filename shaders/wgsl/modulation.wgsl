@@ -1,4 +1,5 @@
 // out[r, c] = table[r, c] + temb[r % (rows of temb), c]. One invocation per element.
+#import workgroup_index
 
 struct Params {
     elements: u32,
@@ -18,7 +19,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let element = (group.y * groups.x + group.x) * WG + lane;
+    let element = workgroup_index(group, groups) * WG + lane;
     if element < params.elements {
         out[element] = table[element] + f32(temb[element % params.temb_elements]);
     }

@@ -4,6 +4,7 @@
 // IN_PLACE: 1 if `out` holds x.
 #import UNIT
 #import held_row
+#import workgroup_index
 
 struct Params {
     items: u32,        // parts of all rows
@@ -37,7 +38,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let wanted_item = row_of(group.y * groups.x + group.x, lane);
+    let wanted_item = row_of(workgroup_index(group, groups), lane);
     let item = min(wanted_item, params.items - 1u);
     let row = item / params.parts;
     let weight_start = item % params.parts * params.units;

@@ -1,6 +1,7 @@
 // out = [cos(t f_k) | sin(t f_k)]. An angle of a thousand radians has no digits left in f32, so it is counted in turns, with
 // whole turns dropped early: each frequency is the sum of three parts of at most twelve bits, whose products with the
 // whole part of t (up to 4095) are exact. One invocation per frequency.
+#import workgroup_index
 
 struct Params {
     half: u32, // frequencies
@@ -32,7 +33,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let k = (group.y * groups.x + group.x) * WG + lane;
+    let k = workgroup_index(group, groups) * WG + lane;
     if k >= params.half {
         return;
     }

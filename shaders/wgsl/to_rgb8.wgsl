@@ -1,4 +1,6 @@
 // Four values in -1..1 to bytes, the first in the lowest: round((x / 2 + 1/2) * 255), halves to even. One word per invocation.
+#import workgroup_index
+
 struct Params {
     words: u32,  // of this launch
     count: u32,  // elements of x in its binding; bytes behind the last are zero
@@ -14,7 +16,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let word = (group.y * groups.x + group.x) * 256u + local;
+    let word = workgroup_index(group, groups) * 256u + local;
     if word >= params.words {
         return;
     }

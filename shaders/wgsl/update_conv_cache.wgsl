@@ -2,6 +2,7 @@
 // With KEEPS, what the cache holds behind the first `count` moves down by as many first, to its front of `kept`: an invocation has
 // every `count`th unit, so that nobody reads what another one has written.
 #import UNIT
+#import workgroup_index
 
 struct Params {
     count: u32,      // units
@@ -20,7 +21,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
+    let i = workgroup_index(group, groups) * 256u + local;
     if i < params.count {
         var at = i;
         if KEEPS != 0u {

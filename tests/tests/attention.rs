@@ -37,8 +37,8 @@ fn check(adapter: &AdapterSummary, target: &Target, runtime_checks: bool, cases:
     }
 }
 
-fn sizes(frames: usize, rows: usize, heads: usize, head_dim: usize) -> Sizes {
-    Sizes { frames, queries: rows, keys: rows, heads, head_dim }
+fn sizes(groups: usize, rows: usize, heads: usize, head_dim: usize) -> Sizes {
+    Sizes { groups, queries: rows, keys: rows, heads, head_dim }
 }
 
 #[test]

@@ -13,8 +13,8 @@ fn weighted(mut case: Case) -> Case {
     case
 }
 
-fn of(frames: usize, queries: usize, keys: usize, heads: usize, head_dim: usize) -> attention::Sizes {
-    attention::Sizes { frames, queries, keys, heads, head_dim }
+fn of(groups: usize, queries: usize, keys: usize, heads: usize, head_dim: usize) -> attention::Sizes {
+    attention::Sizes { groups, queries, keys, heads, head_dim }
 }
 
 #[test]

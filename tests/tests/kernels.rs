@@ -81,7 +81,7 @@ fn variants(tuned_everywhere: bool) -> BTreeSet<(&'static str, Variant)> {
 
 /// Attention in several launches: alone, biased and masked, in both dtypes.
 fn carried() -> Vec<Case> {
-    let sizes = attention::Sizes { frames: 1, queries: 601, keys: 601, heads: 2, head_dim: 64 };
+    let sizes = attention::Sizes { groups: 1, queries: 601, keys: 601, heads: 2, head_dim: 64 };
     [DType::F32, DType::F16]
         .into_iter()
         .flat_map(|dtype| {

@@ -19,6 +19,7 @@ use kinora_tests::{
     Golden,
     backend::{Backend, compute},
     golden::Recorded,
+    latents,
     parity::{self, Bars},
     relative_l2,
 };
@@ -88,6 +89,8 @@ trait Autoencoder {
     fn chunks(&self, latent_frames: usize, frames: usize) -> [Vec<usize>; 2];
     /// Frames of a latent frame and pixels along the edge of a latent.
     fn scales(&self) -> [usize; 2];
+    /// Latents as the transformer leaves them, from those that the reference's decoder gets.
+    fn scaled(&self, latents: &[f32]) -> Vec<f32>;
     fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError>;
     fn encode(&self, first: bool, size: [usize; 3], memory: &ConvMemory) -> Result<Graph, OpError>;
 }
@@ -105,8 +108,12 @@ impl Autoencoder for Wan {
         [self.2.scale_factor_temporal, self.2.scale_factor_spatial]
     }
 
+    fn scaled(&self, latents: &[f32]) -> Vec<f32> {
+        latents::scaled_wan(latents, &self.2)
+    }
+
     fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError> {
-        self.0.chunk_graph(latents, chunk, memory, false, DecoderOutput::Frames, true)
+        self.0.chunk_graph(latents, chunk, memory, DecoderOutput::Frames, true)
     }
 
     fn encode(
@@ -131,8 +138,12 @@ impl Autoencoder for CogVideoX {
         [self.2.temporal_compression_ratio, self.2.spatial_compression_ratio()]
     }
 
+    fn scaled(&self, latents: &[f32]) -> Vec<f32> {
+        latents::scaled_cogvideox(latents, &self.2)
+    }
+
     fn decode(&self, latents: &State, chunk: DecoderChunk, memory: &ConvMemory) -> Result<Graph, OpError> {
-        self.0.chunk_graph(latents, chunk, memory, false, DecoderOutput::Frames, true)
+        self.0.chunk_graph(latents, chunk, memory, DecoderOutput::Frames, true)
     }
 
     fn encode(&self, first: bool, size: [usize; 3], memory: &ConvMemory) -> Result<Graph, OpError> {
@@ -208,7 +219,8 @@ fn decode(
 ) -> Result<BTreeMap<String, Recorded>, Failed> {
     let shape = &golden.shape("vae.latents_in")[1..];
     let latents = State::new("latents", TensorDesc::new(shape, DType::F32));
-    pollster::block_on(executor.write_state(&latents, golden.f32("vae.latents_in")))?;
+    let scaled = vae.scaled(golden.f32("vae.latents_in"));
+    pollster::block_on(executor.write_state(&latents, &scaled))?;
     let memory = ConvMemory::new(precision);
     let (mut joined, mut start) = (BTreeMap::new(), 0);
     for length in lengths {

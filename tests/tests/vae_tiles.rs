@@ -18,7 +18,7 @@ use engine::{
 use kinora_tests::{
     Golden,
     backend::{Backend, compute},
-    relative_l2,
+    latents, relative_l2,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use model_loader::{
@@ -134,7 +134,7 @@ fn decode(
     let &[_, c, f, height, width] = golden.shape(&format!("{fixture}.latents")) else {
         return Err("shape".into());
     };
-    let latents = golden.f32(&format!("{fixture}.latents"));
+    let whole_latents = golden.f32(&format!("{fixture}.latents"));
     let (whole, want) = recorded(&format!("{fixture}.video"));
     let tiling = decoder.tiling(stride);
     let scale = whole[2] / width;
@@ -148,9 +148,9 @@ fn decode(
     let mut blender = Blender::new(tiling, whole);
     for tile in tiles {
         // Planes take the place of frames.
-        let ([.., h, w, _], part) = crop(latents, [c * f, height, width, 1], &tile);
+        let ([.., h, w, _], part) = crop(whole_latents, [c * f, height, width, 1], &tile);
         let state = State::new("latents", TensorDesc::new(&[c, f, h, w], DType::F32));
-        pollster::block_on(executor.write_state(&state, &unscaled(fixture, part)?))?;
+        pollster::block_on(executor.write_state(&state, &scaled(fixture, &part)?))?;
         let memory = ConvMemory::new(Precision::F32);
         let (mut start, mut video) = (0, Vec::new());
         for chunk in decoder.chunks(f, h, w, 1) {
@@ -169,21 +169,11 @@ fn decode(
 }
 
 /// Decoders take latents as the transformer leaves them; the recorded ones are what they are scaled to.
-fn unscaled(fixture: &str, mut latents: Vec<f32>) -> Result<Vec<f32>, Failed> {
-    #[expect(clippy::cast_possible_truncation, reason = "rounding is the point")]
-    let factor = |scaling: f64| scaling as f32;
-    if fixture == "cogvideox" {
-        let scaling = factor(cogvideox()?.1.scaling_factor);
-        latents.iter_mut().for_each(|value| *value *= scaling);
-        return Ok(latents);
-    }
-    let (_, config) = wan(fixture)?;
-    let plane = latents.len() / config.z_dim;
-    for (channel, values) in latents.chunks_mut(plane).enumerate() {
-        let (mean, std) = (config.latents_mean[channel], config.latents_std[channel]);
-        values.iter_mut().for_each(|value| *value = (*value - mean) / std);
-    }
-    Ok(latents)
+fn scaled(fixture: &str, latents: &[f32]) -> Result<Vec<f32>, Failed> {
+    Ok(match fixture {
+        "cogvideox" => latents::scaled_cogvideox(latents, &cogvideox()?.1),
+        _ => latents::scaled_wan(latents, &wan(fixture)?.1),
+    })
 }
 
 type EncoderGraph<'a> = &'a dyn Fn(bool, [usize; 3], &ConvMemory) -> Result<Graph, OpError>;

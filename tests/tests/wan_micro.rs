@@ -6,8 +6,8 @@ use engine::{
     models::{RopeTables, encoders::t5::relative_buckets, wan::rope_tables},
     nn::{CausalConv, ChannelNorm, ConvMemory, Linear, Precision},
     ops::{
-        Activation, AttentionInputs, Conv3dOptions, Fill, LayerNormOptions, Mask, MatmulOptions,
-        OutputFrames, RmsNormOptions, Rope,
+        Activation, AttentionInputs, Conv3dOptions, Fill, LayerNormOptions, MatmulOptions, OutputFrames,
+        RmsNormOptions, Rope,
     },
     pipeline::TensorData,
     run::RunInput,
@@ -207,19 +207,7 @@ fn attend(
     k: (TensorId, usize),
     v: (TensorId, usize),
 ) -> Result<TensorId, Failed> {
-    let (heads, head_dim, out) = (HEADS, HEAD_DIM, DType::F32);
-    let inputs = AttentionInputs {
-        q,
-        k,
-        v,
-        heads,
-        head_dim,
-        scale: 0.25,
-        bias: None,
-        mask: Mask::None,
-        frames: 1,
-        out,
-    };
+    let inputs = AttentionInputs::new([q, k, v], HEADS, HEAD_DIM, DType::F32);
     Ok(graph.attention(&inputs)?)
 }
 

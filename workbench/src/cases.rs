@@ -3,8 +3,8 @@ use engine::{
     DType, Graph, State, TensorDesc, TensorId, Weight,
     op::OpError,
     ops::{
-        AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, Mask,
-        MatmulOptions, NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
+        AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, MatmulOptions,
+        NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
     },
 };
 use model_loader::{Bytes, HostTensor};
@@ -171,24 +171,14 @@ fn attention(
     keys: usize,
     heads: usize,
     head_dim: usize,
-    frames: usize,
+    groups: usize,
 ) -> BenchCase {
     let width = heads * head_dim;
     let name = format!("attention/{what} {queries}x{keys}, {heads} x {head_dim}");
     BenchCase::new(name, move |graph| {
         let [q, k, v] = [queries, keys, keys].map(|rows| floats(graph, &[rows, width]));
-        graph.attention(&AttentionInputs {
-            q: (q, 0),
-            k: (k, 0),
-            v: (v, 0),
-            heads,
-            head_dim,
-            scale: 0.125,
-            bias: None,
-            mask: Mask::None,
-            frames,
-            out: DType::F32,
-        })
+        let inputs = AttentionInputs::new([(q, 0), (k, 0), (v, 0)], heads, head_dim, DType::F32);
+        graph.attention(&AttentionInputs { groups, ..inputs })
     })
 }
 

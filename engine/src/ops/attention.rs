@@ -38,9 +38,18 @@ pub struct AttentionInputs {
     /// Which keys a query sees, of those in its group of rows.
     pub mask: Mask,
     /// Groups of rows that attend within themselves; one means that all rows attend to all.
-    pub frames: usize,
+    pub groups: usize,
     /// The result's dtype, f32 or f16.
     pub out: DType,
+}
+
+impl AttentionInputs {
+    /// All rows of q attend to all of k and v: heads of `head_dim` columns, scores divided by the root of that, no bias.
+    pub fn new([q, k, v]: [(TensorId, usize); 3], heads: usize, head_dim: usize, out: DType) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a head size is small")]
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Self { q, k, v, heads, head_dim, scale, bias: None, mask: Mask::None, groups: 1, out }
+    }
 }
 
 impl Graph {
@@ -49,9 +58,9 @@ impl Graph {
     /// # Errors
     /// If shapes or dtypes do not fit.
     pub fn attention(&mut self, inputs: &AttentionInputs) -> Result<TensorId, OpError> {
-        let AttentionInputs { q, k, v, heads, head_dim, scale, bias, mask, frames, out } = *inputs;
+        let AttentionInputs { q, k, v, heads, head_dim, scale, bias, mask, groups, out } = *inputs;
         let columns = [q.1, k.1, v.1];
-        let op = Attention { heads, head_dim, scale, bias: bias.is_some(), mask, frames, columns, out };
+        let op = Attention { heads, head_dim, scale, bias: bias.is_some(), mask, groups, columns, out };
         let mut tensors = vec![q.0, k.0, v.0];
         tensors.extend(bias);
         self.push(op, &tensors)
@@ -66,7 +75,7 @@ struct Attention {
     scale: f32,
     bias: bool,
     mask: Mask,
-    frames: usize,
+    groups: usize,
     /// Where head 0 begins in q, k and v.
     columns: [usize; 3],
     out: DType,
@@ -85,9 +94,9 @@ impl Attention {
         self.heads * self.head_dim
     }
 
-    /// Queries and keys of one frame.
-    fn frame_rows(&self, inputs: &[TensorDesc]) -> (usize, usize) {
-        (inputs[0].rows() / self.frames, inputs[1].rows() / self.frames)
+    /// Queries and keys of one group.
+    fn group_rows(&self, inputs: &[TensorDesc]) -> (usize, usize) {
+        (inputs[0].rows() / self.groups, inputs[1].rows() / self.groups)
     }
 
     fn check_options(&self) -> Result<(), OpError> {
@@ -118,8 +127,8 @@ impl Attention {
             return Err(OpError::value(NAME, name, &matrix.shape, expected));
         }
         let rows = matrix.rows();
-        if rows == 0 || self.frames == 0 || !rows.is_multiple_of(self.frames) {
-            let expected = format!("rows to be a positive multiple of {} frames", self.frames);
+        if rows == 0 || self.groups == 0 || !rows.is_multiple_of(self.groups) {
+            let expected = format!("rows to be a positive multiple of {} groups", self.groups);
             return Err(OpError::value(NAME, name, &matrix.shape, expected));
         }
         Ok(())
@@ -140,7 +149,7 @@ impl Op for Attention {
         if k.rows() != v.rows() {
             return Err(OpError::value(NAME, "v", &v.shape, format!("{} rows as k has", k.rows())));
         }
-        let (queries, keys) = self.frame_rows(inputs);
+        let (queries, keys) = self.group_rows(inputs);
         if self.mask != Mask::None && queries > keys {
             let expected = format!("{queries} rows or more, as the last query stands at the last key");
             return Err(OpError::value(NAME, "k", &k.shape, expected));
@@ -159,8 +168,8 @@ impl Op for Attention {
     }
 
     fn flops(&self, inputs: &[TensorDesc], _: &TensorDesc) -> u64 {
-        let (queries, keys) = self.frame_rows(inputs);
-        4 * (self.frames * self.width()) as u64 * self.mask.pairs(queries, keys)
+        let (queries, keys) = self.group_rows(inputs);
+        4 * (self.groups * self.width()) as u64 * self.mask.pairs(queries, keys)
     }
 
     fn fused(&self, _: &[TensorDesc]) -> usize {
@@ -180,9 +189,9 @@ impl Op for Attention {
     }
 
     fn evaluate(&self, io: &mut CpuIo<'_>) {
-        let (queries, keys) = self.frame_rows(&[io.desc(0).clone(), io.desc(1).clone()]);
+        let (queries, keys) = self.group_rows(&[io.desc(0).clone(), io.desc(1).clone()]);
         let shape = AttentionShape {
-            groups: self.frames,
+            groups: self.groups,
             queries,
             keys,
             heads: self.heads,

@@ -75,8 +75,11 @@ impl Op for ChannelRmsNorm {
         let quads = cols.is_multiple_of(4);
         let units = if quads { cols / 4 } else { cols };
         // A software GPU gains nothing from neighbours that read neighbouring words, and barriers cost it dearly.
-        let (group, lanes) =
-            if target.software { (64, 1) } else { (256, units.next_power_of_two().clamp(2, 64) / 2) };
+        let (group, lanes) = if target.barriers_are_dear() {
+            (64, 1)
+        } else {
+            (256, units.next_power_of_two().clamp(2, 64) / 2)
+        };
         let variant = Variant::new()
             .alias("X", elem(x))
             .alias("Out", elem(io.output))

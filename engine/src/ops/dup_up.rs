@@ -116,7 +116,7 @@ impl Op for DupUp {
         let x = &io.inputs[0];
         let (out, size) = (self.out_channels, x.dtype.size());
         // Where an element is takes ten divisions, which a CPU pays for one by one.
-        let widest = if target.software { 8 } else { 1 };
+        let widest = if target.divides_by_lanes() { 8 } else { 1 };
         let run = (1..=widest).rev().find(|run| out.is_multiple_of(*run)).unwrap_or(1);
         let launch = |tile: Range<usize>| {
             let (binding, skip) = window(Operand::Input(0), &self.source(&tile, x), size, target);

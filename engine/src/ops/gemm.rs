@@ -65,8 +65,38 @@ pub(super) struct Tiled {
     pub(super) variant: Variant,
     /// What it was chosen from.
     pub(super) choice: Choice,
+    /// How the left operand is read.
+    pub(super) reads: Reads,
     rows: usize,
     cols: usize,
+}
+
+/// How a kernel reads a left operand: by elements, by quads, or by quads in words of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    Scalar,
+    Quads,
+    Quads64,
+}
+
+impl Reads {
+    /// The piece that reads the operand.
+    fn operand(self) -> &'static str {
+        match self {
+            Self::Scalar => "x_scalar",
+            Self::Quads => "x_quads",
+            Self::Quads64 => "x_quads_64",
+        }
+    }
+
+    /// The piece that reads the frames in front of it.
+    pub(super) fn cache(self) -> &'static str {
+        match self {
+            Self::Scalar => "cache_scalar",
+            Self::Quads => "cache_quads",
+            Self::Quads64 => "cache_quads_64",
+        }
+    }
 }
 
 /// Floating-point operations of one launch, at most: some 100 ms on a slow device, so that displays and watchdogs stay calm.
@@ -95,7 +125,7 @@ impl Product<'_> {
 
     /// The core and its tile for an op's kernel, as measured or else as likely best, and how it reads its operands.
     pub(super) fn tiled(&self, op: &'static str, target: &Target) -> Tiled {
-        let (x_read, w_read) = self.reads(target);
+        let (reads, w_read) = self.reads(target);
         let (key, forms) = (self.key(op), self.forms(target));
         let (form, choice) = match target.tuning.pick(key, &forms) {
             Some(picked) => picked,
@@ -105,19 +135,19 @@ impl Product<'_> {
             .variant()
             .alias("X", elem(self.x))
             .constant("W_FORMAT", weight_format(self.weight.dtype))
-            .import("X_READ", x_read)
+            .import("X_READ", reads.operand())
             .import("W_READ", w_read);
         let [rows, cols] = form.tile();
-        Tiled { variant, choice, rows, cols }
+        Tiled { variant, choice, reads, rows, cols }
     }
 
-    /// The pieces that read x and the weight.
-    fn reads(&self, target: &Target) -> (&'static str, &'static str) {
+    /// How x is read, and the piece that reads the weight.
+    fn reads(&self, target: &Target) -> (Reads, &'static str) {
         if !self.reads_quads() {
-            return ("x_scalar", "weight_scalar");
+            return (Reads::Scalar, "weight_scalar");
         }
         let wide = target.reads_words_of_64();
-        let x = if wide && self.x.dtype == DType::F32 { "x_quads_64" } else { "x_quads" };
+        let x = if wide && self.x.dtype == DType::F32 { Reads::Quads64 } else { Reads::Quads };
         let weight = match (self.weight.dtype, wide) {
             (DType::F16 | DType::Bf16, false) => "weight_quads_16",
             (DType::F16 | DType::Bf16, true) => "weight_quads_16_64",
@@ -142,12 +172,12 @@ impl Product<'_> {
 
     /// Cuts the rows so that `row_bytes` fit a binding and no launch takes long.
     pub(super) fn row_tiles(&self, target: &Target, row_bytes: usize) -> Vec<Range<usize>> {
-        let budget = if target.software { SOFTWARE_LAUNCH_FLOPS } else { LAUNCH_FLOPS };
+        let budget = if target.launches_take_long() { SOFTWARE_LAUNCH_FLOPS } else { LAUNCH_FLOPS };
         let row_flops = (2 * self.k() as u64 * self.cols() as u64).max(1);
         let (short, long) = (budget / row_flops, LONGEST_LAUNCH * budget / row_flops);
-        let swift = usize::try_from(self.rows_worth_the_weights().clamp(short, long)).unwrap_or(usize::MAX);
+        let quick = usize::try_from(self.rows_worth_the_weights().clamp(short, long)).unwrap_or(usize::MAX);
         let fitting = usize::try_from(target.max_binding_bytes).unwrap_or(usize::MAX) / row_bytes.max(1);
-        let tile = if self.rows <= swift.min(fitting) { self.rows } else { swift.min(fitting) / 128 * 128 };
+        let tile = if self.rows <= quick.min(fitting) { self.rows } else { quick.min(fitting) / 128 * 128 };
         let tile = tile.max(128);
         (0..self.rows).step_by(tile).map(|start| start..(start + tile).min(self.rows)).collect()
     }
@@ -223,10 +253,10 @@ mod tests {
             product(&TensorDesc::new(&[64, 64], x), weight).reads(target)
         };
         let [single, half] = &weights;
-        assert_eq!(reads(DType::F32, single, &wide), ("x_quads_64", "weight_quads_32_64"));
-        assert_eq!(reads(DType::F16, half, &wide), ("x_quads", "weight_quads_16_64"));
+        assert_eq!(reads(DType::F32, single, &wide), (Reads::Quads64, "weight_quads_32_64"));
+        assert_eq!(reads(DType::F16, half, &wide), (Reads::Quads, "weight_quads_16_64"));
         for target in [plain, card] {
-            assert_eq!(reads(DType::F32, half, &target), ("x_quads", "weight_quads_16"));
+            assert_eq!(reads(DType::F32, half, &target), (Reads::Quads, "weight_quads_16"));
         }
     }
 

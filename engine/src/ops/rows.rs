@@ -39,7 +39,7 @@ const LANES_OF_A_ROW: usize = 16;
 impl Rows {
     /// The variant's part that spreads rows over workgroups, and the grid.
     pub(crate) fn spread(self, variant: Variant, target: &Target) -> (Variant, [u32; 3]) {
-        if !target.software {
+        if !target.barriers_are_dear() {
             let wg = [64, 128, 256].into_iter().find(|wg| self.units.div_ceil(*wg) * self.unit <= 16);
             let wg = wg.unwrap_or(256);
             let variant = self.hold(variant, wg, HELD_ELEMENTS / self.unit).import("ROW", "row_workgroup");
@@ -60,7 +60,7 @@ impl Rows {
 
     /// The like for many rows of few columns.
     pub(crate) fn spread_short(self, variant: Variant, target: &Target) -> (Variant, [u32; 3]) {
-        if target.software {
+        if target.barriers_are_dear() {
             return self.one_each(variant, target);
         }
         let variant =

@@ -93,7 +93,7 @@ fn named(part: &str, adapters: &[AdapterSummary]) -> Result<usize, EngineError> 
             format!("must be a part of one adapter's name, not of {}", list(&mut several.iter().copied()))
         }
     };
-    Err(EngineError::Setting { what: "the device", got: format!("`{part}`"), expected })
+    Err(EngineError::Setting { what: "device", got: format!("`{part}`"), expected })
 }
 
 #[cfg(test)]

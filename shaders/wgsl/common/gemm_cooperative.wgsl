@@ -6,6 +6,7 @@
 // The importer describes its operands as for `gemm_register`. FRAGMENTS says who multiplies. All invocations come to every
 // barrier and every fragment: surplus workgroups and rows past the last work on copies, of which nothing is stored.
 #import tile_order
+#import workgroup_index
 
 const SUBGROUPS = SUB_M * SUB_N;
 const INVOCATIONS = SUBGROUPS * LANES;
@@ -38,7 +39,7 @@ fn main(
 ) {
     let tiles_m = (params.rows + TILE_ROWS - 1u) / TILE_ROWS;
     let tiles_n = (params.cols + TILE_COLS - 1u) / TILE_COLS;
-    let tile = tile_of(group.y * groups.x + group.x, tiles_m, tiles_n);
+    let tile = tile_of(workgroup_index(group, groups), tiles_m, tiles_n);
     let first_row = tile.x * TILE_ROWS;
     let first_col = tile.y * TILE_COLS;
     // When fetching, neighbours share a line of k; when multiplying, a subgroup has its part of the tile.

@@ -11,6 +11,7 @@
 #import SPREAD
 #import fma_quad
 #import tile_order
+#import workgroup_index
 
 override WG_X: u32 = 8u;
 
@@ -25,7 +26,7 @@ fn main(
 ) {
     let tiles_m = (params.rows + TILE_M - 1u) / TILE_M;
     let tiles_n = (params.cols + TILE_N * WG_X - 1u) / (TILE_N * WG_X);
-    let tile = tile_of(group.y * groups.x + group.x, tiles_m, tiles_n);
+    let tile = tile_of(workgroup_index(group, groups), tiles_m, tiles_n);
     let first_row = tile.x * TILE_M;
     let first_col = tile.y * TILE_N * WG_X + lane;
     if first_row >= params.rows {

@@ -5,6 +5,7 @@
 // The importer describes its operands as for `gemm_register`.
 #import fma_quad
 #import tile_order
+#import workgroup_index
 
 const TILE_ROWS = 16u * TILE_M;
 const TILE_COLS = 16u * TILE_N;
@@ -26,7 +27,7 @@ fn main(
 ) {
     let tiles_m = (params.rows + TILE_ROWS - 1u) / TILE_ROWS;
     let tiles_n = (params.cols + TILE_COLS - 1u) / TILE_COLS;
-    let tile = tile_of(group.y * groups.x + group.x, tiles_m, tiles_n);
+    let tile = tile_of(workgroup_index(group, groups), tiles_m, tiles_n);
     let first_row = tile.x * TILE_ROWS;
     let first_col = tile.y * TILE_COLS;
     if first_row >= params.rows {

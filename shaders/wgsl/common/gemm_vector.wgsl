@@ -6,6 +6,7 @@
 //   share(sums, lane, first_row, first_col): adds up the sums of each team and stores them; first_col is the workgroup's
 #import fma_quad
 #import SHARE
+#import workgroup_index
 
 alias Sums = array<array<f32, TILE_N>, TILE_M>;
 
@@ -17,7 +18,7 @@ fn main(
 ) {
     let tiles_m = (params.rows + TILE_M - 1u) / TILE_M;
     let tiles_n = (params.cols + TILE_N * TEAMS - 1u) / (TILE_N * TEAMS);
-    let tile = group.y * groups.x + group.x;
+    let tile = workgroup_index(group, groups);
     if tile >= tiles_m * tiles_n {
         return;
     }

@@ -1,4 +1,4 @@
-//! Self-attention inside one fused matrix, cross-attention, relative bias, masks, frames, and heads of all sizes.
+//! Self-attention inside one fused matrix, cross-attention, relative bias, masks, groups of rows, and heads of all sizes.
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
@@ -9,7 +9,7 @@ use engine::{
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
     /// Independent groups of rows.
-    pub frames: usize,
+    pub groups: usize,
     /// Queries of a frame.
     pub queries: usize,
     /// Keys of a frame.
@@ -22,7 +22,7 @@ pub struct Sizes {
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    let sizes = |rows, heads, head_dim| Sizes { frames: 1, queries: rows, keys: rows, heads, head_dim };
+    let sizes = |rows, heads, head_dim| Sizes { groups: 1, queries: rows, keys: rows, heads, head_dim };
     let mut cases = Vec::new();
     // A workgroup takes 32 queries and 8 keys at a time, or 64 (32 for wide heads) and 32.
     for rows in [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 131] {
@@ -43,18 +43,18 @@ pub fn cases() -> Vec<Case> {
         cases.push(biased(sizes(rows, 4, 8), DType::F32));
         cases.push(biased(sizes(rows, 2, 64), DType::F16));
     }
-    for (frames, head_dim) in [(2, 12), (3, 80), (5, 384)] {
-        cases.push(fused(Sizes { frames, ..sizes(35, 1, head_dim) }, DType::F32));
+    for (groups, head_dim) in [(2, 12), (3, 80), (5, 384)] {
+        cases.push(fused(Sizes { groups, ..sizes(35, 1, head_dim) }, DType::F32));
     }
     cases.extend(masks(&[1, 8, 33, 70]));
     cases
 }
 
-/// Every kind of mask: alone, behind keys that were there before, and in frames.
+/// Every kind of mask: alone, behind keys that were there before, and in groups.
 pub fn masks(lengths: &[usize]) -> Vec<Case> {
     let mut cases = Vec::new();
     for rows in lengths {
-        let sizes = Sizes { frames: 1, queries: *rows, keys: *rows, heads: 2, head_dim: 16 };
+        let sizes = Sizes { groups: 1, queries: *rows, keys: *rows, heads: 2, head_dim: 16 };
         for mask in [
             Mask::Causal { block: 1 },
             Mask::Causal { block: 12 },
@@ -64,15 +64,15 @@ pub fn masks(lengths: &[usize]) -> Vec<Case> {
             cases.push(masked(sizes, mask, DType::F32));
             cases.push(masked(Sizes { keys: rows + 41, ..sizes }, mask, DType::F32));
         }
-        cases.push(masked(Sizes { frames: 3, ..sizes }, Mask::Causal { block: 7 }, DType::F32));
+        cases.push(masked(Sizes { groups: 3, ..sizes }, Mask::Causal { block: 7 }, DType::F32));
         cases.push(masked(Sizes { head_dim: 64, ..sizes }, Mask::Window { before: 9, after: 0 }, DType::F16));
     }
     cases
 }
 
 fn name(kind: &str, s: Sizes, dtype: DType) -> String {
-    let Sizes { frames, queries, keys, heads, head_dim } = s;
-    format!("attention/{kind}/{frames}x{queries}x{keys}/{heads}x{head_dim}/{dtype}")
+    let Sizes { groups, queries, keys, heads, head_dim } = s;
+    format!("attention/{kind}/{groups}x{queries}x{keys}/{heads}x{head_dim}/{dtype}")
 }
 
 /// Large values make scores of some hundreds, whose rounding moves the weights by a few 1e-5; 3e-5 was seen.
@@ -90,7 +90,7 @@ pub fn fused(s: Sizes, dtype: DType) -> Case {
     let scale = 1.0 / (s.head_dim as f64).sqrt();
     Case::new(
         name("self", s, dtype),
-        vec![CaseInput::activation(&[s.frames * s.queries, 3 * width], dtype).spiked()],
+        vec![CaseInput::activation(&[s.groups * s.queries, 3 * width], dtype).spiked()],
         move |graph, ids| {
             graph.attention(&AttentionInputs {
                 q: (ids[0], 0),
@@ -101,7 +101,7 @@ pub fn fused(s: Sizes, dtype: DType) -> Case {
                 scale: crate::case::narrow(scale),
                 bias: None,
                 mask: Mask::None,
-                frames: s.frames,
+                groups: s.groups,
                 out: dtype,
             })
         },
@@ -134,7 +134,7 @@ pub fn cross(s: Sizes, dtype: DType) -> Case {
                 scale: 0.25,
                 bias: None,
                 mask: Mask::None,
-                frames: 1,
+                groups: 1,
                 out,
             })
         },
@@ -169,7 +169,7 @@ pub fn biased(s: Sizes, dtype: DType) -> Case {
                 scale: 1.0,
                 bias: Some(ids[3]),
                 mask: Mask::None,
-                frames: 1,
+                groups: 1,
                 out: dtype,
             })
         },
@@ -190,8 +190,8 @@ pub fn masked(s: Sizes, mask: Mask, dtype: DType) -> Case {
     Case::new(
         name(&format!("{mask:?}"), s, dtype),
         vec![
-            CaseInput::activation(&[s.frames * s.queries, width], dtype),
-            CaseInput::activation(&[s.frames * s.keys, 2 * width], dtype).spiked(),
+            CaseInput::activation(&[s.groups * s.queries, width], dtype),
+            CaseInput::activation(&[s.groups * s.keys, 2 * width], dtype).spiked(),
         ],
         move |graph, ids| {
             graph.attention(&AttentionInputs {
@@ -203,7 +203,7 @@ pub fn masked(s: Sizes, mask: Mask, dtype: DType) -> Case {
                 scale: crate::case::narrow(scale),
                 bias: None,
                 mask,
-                frames: s.frames,
+                groups: s.groups,
                 out: dtype,
             })
         },
@@ -234,14 +234,14 @@ fn reference(
     v: impl Fn(usize, usize) -> f64,
     bias: impl Fn(usize, usize, usize) -> f64,
 ) -> Vec<f64> {
-    let mut out = Vec::with_capacity(s.frames * s.queries * s.heads * s.head_dim);
-    for frame in 0..s.frames {
+    let mut out = Vec::with_capacity(s.groups * s.queries * s.heads * s.head_dim);
+    for group in 0..s.groups {
         for query in 0..s.queries {
             for head in 0..s.heads {
                 let columns = head * s.head_dim..(head + 1) * s.head_dim;
                 let scores: Vec<f64> = (0..s.keys)
                     .map(|key| {
-                        let (row, other) = (frame * s.queries + query, frame * s.keys + key);
+                        let (row, other) = (group * s.queries + query, group * s.keys + key);
                         let product: f64 = columns.clone().map(|c| q(row, c) * k(other, c)).sum();
                         scale * product + bias(query, key, head)
                     })
@@ -250,7 +250,7 @@ fn reference(
                 let weights: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 out.extend(columns.map(|c| {
-                    let sum: f64 = weights.iter().zip(frame * s.keys..).map(|(w, row)| w * v(row, c)).sum();
+                    let sum: f64 = weights.iter().zip(group * s.keys..).map(|(w, row)| w * v(row, c)).sum();
                     sum / total
                 }));
             }
@@ -278,7 +278,7 @@ mod tests {
             scale: 0.5,
             bias: Some(bias),
             mask: Mask::None,
-            frames: 1,
+            groups: 1,
             out: DType::F32,
         };
         graph.attention(&inputs).unwrap_or_else(|e| panic!("{e}"));
@@ -299,7 +299,7 @@ mod tests {
             scale: 0.5,
             bias: None,
             mask: Mask::Causal { block: 1 },
-            frames: 1,
+            groups: 1,
             out: DType::F32,
         });
         let expected =
@@ -321,10 +321,10 @@ mod tests {
             refusal(|i, _, other| i.k = (other, 0)),
             "attention: k is (0, 18), expected first column and width to be multiples of 4"
         );
-        assert_eq!(refusal(|i, _, _| i.frames = 2), "attention: bias is [11, 2], expected [5, 2]");
+        assert_eq!(refusal(|i, _, _| i.groups = 2), "attention: bias is [11, 2], expected [5, 2]");
         assert_eq!(
-            refusal(|i, _, _| i.frames = 4),
-            "attention: q is [6, 24], expected rows to be a positive multiple of 4 frames"
+            refusal(|i, _, _| i.groups = 4),
+            "attention: q is [6, 24], expected rows to be a positive multiple of 4 groups"
         );
         assert_eq!(refusal(|i, _, _| i.scale = 0.0), "attention: scale is 0.0, expected positive and finite");
         let causal = |i: &mut AttentionInputs, block| i.mask = Mask::Causal { block };

@@ -1,11 +1,10 @@
 //! One transformer block: text and video in one sequence, each with a modulation of its own.
 use crate::{
     graph::Graph,
-    nn::Linear,
+    nn::{Linear, ModulationRows},
     op::OpError,
     ops::{
-        Activation, AttentionInputs, Gate, HeadNormOptions, LayerNormOptions, Mask, MatmulOptions,
-        Modulation, RotatedRows, Split,
+        Activation, AttentionInputs, HeadNormOptions, LayerNormOptions, MatmulOptions, RotatedRows, Split,
     },
     tensor::{DType, TensorId},
     weight::Weight,
@@ -156,8 +155,7 @@ impl Block {
         x: TensorId,
     ) -> Result<TensorId, OpError> {
         let BlockInputs { config, dtype, .. } = *inputs;
-        let (heads, head_dim, dim) =
-            (config.num_attention_heads, config.attention_head_dim, config.inner_dim());
+        let (heads, dim) = (config.num_attention_heads, config.inner_dim());
 
         let normed = self.attention_norm.forward(graph, inputs, modulation.attention, x)?;
         let qkv = self.qkv.forward(graph, normed, dtype)?;
@@ -165,24 +163,18 @@ impl Block {
         let options =
             HeadNormOptions { first_column: 0, heads, eps: HEAD_EPS, rope: inputs.rope, out: dtype };
         let qk = graph.head_norm(qkv, weight, bias, &options)?;
-        let attended = graph.attention(&AttentionInputs {
-            q: (qk, 0),
-            k: (qk, dim),
-            v: (qkv, 2 * dim),
+        let attended = graph.attention(&AttentionInputs::new(
+            [(qk, 0), (qk, dim), (qkv, 2 * dim)],
             heads,
-            head_dim,
-            scale: scale(head_dim),
-            bias: None,
-            mask: Mask::None,
-            frames: 1,
-            out: dtype,
-        })?;
-        let x = self.out.forward_with(graph, attended, inputs.gated(modulation.attention, x))?;
+            config.attention_head_dim,
+            dtype,
+        ))?;
+        let x = self.out.forward_with(graph, attended, inputs.rows(modulation.attention).gated(GATE, x))?;
 
         let normed = self.feed_norm.forward(graph, inputs, modulation.feed, x)?;
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
         let hidden = self.up.forward_with(graph, normed, gelu)?;
-        self.down.forward_with(graph, hidden, inputs.gated(modulation.feed, x))
+        self.down.forward_with(graph, hidden, inputs.rows(modulation.feed).gated(GATE, x))
     }
 }
 
@@ -196,25 +188,15 @@ impl AdaptiveNorm {
         x: TensorId,
     ) -> Result<TensorId, OpError> {
         let affine = self.affine.as_ref().map(|(weight, bias)| (graph.weight(weight), graph.weight(bias)));
-        let modulation = Some(Modulation { table, shift: SHIFT, scale: SCALE, split: inputs.split() });
+        let modulation = Some(inputs.rows(table).modulation(SHIFT, SCALE));
         let plain = LayerNormOptions::new(inputs.config.norm_eps, inputs.dtype);
         graph.layer_norm(x, &LayerNormOptions { affine, modulation, ..plain })
     }
 }
 
 impl BlockInputs<'_> {
-    fn split(&self) -> Option<Split> {
-        Some(Split { rows: self.text_rows, offset: TEXT })
+    fn rows(&self, table: TensorId) -> ModulationRows {
+        let split = Some(Split { rows: self.text_rows, offset: TEXT });
+        ModulationRows { table, first: 0, split }
     }
-
-    /// x plus the gated product.
-    fn gated(&self, table: TensorId, x: TensorId) -> MatmulOptions {
-        let gate = Some(Gate { table, row: GATE, split: self.split() });
-        MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a head size is small")]
-fn scale(head_dim: usize) -> f32 {
-    1.0 / (head_dim as f32).sqrt()
 }

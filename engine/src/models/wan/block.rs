@@ -2,12 +2,9 @@
 use crate::{
     graph::{Graph, State},
     models::Context,
-    nn::Linear,
+    nn::{Linear, ModulationRows},
     op::OpError,
-    ops::{
-        Activation, AttentionInputs, Gate, LayerNormOptions, Mask, MatmulOptions, Modulation, RmsNormOptions,
-        Rope,
-    },
+    ops::{Activation, AttentionInputs, LayerNormOptions, MatmulOptions, RmsNormOptions, Rope},
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
@@ -142,14 +139,27 @@ impl Block {
         Ok(states)
     }
 
-    /// The shift and scale of a norm.
-    fn modulation(&self, inputs: &BlockInputs<'_>, shift: usize, scale: usize) -> Modulation {
-        let [shift, scale] = [shift, scale].map(|row| self.first_row + row);
-        Modulation { table: inputs.modulation, shift, scale, split: None }
+    fn modulation(&self, inputs: &BlockInputs<'_>) -> ModulationRows {
+        ModulationRows { table: inputs.modulation, first: self.first_row, split: None }
     }
 
-    fn gate(&self, inputs: &BlockInputs<'_>, row: usize) -> Gate {
-        Gate { table: inputs.modulation, row: self.first_row + row, split: None }
+    fn attend(
+        graph: &mut Graph,
+        inputs: &BlockInputs<'_>,
+        qkv: [(TensorId, usize); 3],
+    ) -> Result<TensorId, OpError> {
+        let (heads, head_dim) = (inputs.config.num_attention_heads, inputs.config.attention_head_dim);
+        let options = AttentionInputs::new(qkv, heads, head_dim, inputs.dtype);
+        graph.attention(&AttentionInputs { groups: inputs.passes, ..options })
+    }
+
+    /// Keeps what an attention gives before its gate and residual, where taps are kept.
+    fn tap(graph: &mut Graph, out: &Linear, attended: TensorId, tap: Option<&str>) -> Result<(), OpError> {
+        if let Some(tap) = tap.filter(|_| graph.keeps_taps()) {
+            let plain = out.forward(graph, attended, DType::F32)?;
+            graph.tap(tap, plain);
+        }
+        Ok(())
     }
 
     /// x + gate * self-attention(norm(x)). Does not see the text: all guidance passes share that of block 0.
@@ -161,9 +171,10 @@ impl Block {
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
         let BlockInputs { config, dtype, .. } = *inputs;
-        let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
-        let dim = heads * head_dim;
-        let modulation = Some(self.modulation(inputs, SELF_SHIFT, SELF_SCALE));
+        let head_dim = config.attention_head_dim;
+        let dim = config.num_attention_heads * head_dim;
+        let rows = self.modulation(inputs);
+        let modulation = Some(rows.modulation(SELF_SHIFT, SELF_SCALE));
         let norm = LayerNormOptions { modulation, ..LayerNormOptions::new(config.eps, dtype) };
         let normed = graph.layer_norm(x, &norm)?;
         let qkv = self.self_qkv.forward(graph, normed, dtype)?;
@@ -171,25 +182,9 @@ impl Block {
         let options = RmsNormOptions { first_column: 0, eps: config.eps, rope, out: dtype };
         let norm = graph.weight(&self.self_norm);
         let qk = graph.rms_norm(qkv, norm, &options)?;
-        let attended = graph.attention(&AttentionInputs {
-            q: (qk, 0),
-            k: (qk, dim),
-            v: (qkv, 2 * dim),
-            heads,
-            head_dim,
-            scale: scale(head_dim),
-            bias: None,
-            mask: Mask::None,
-            frames: inputs.passes,
-            out: dtype,
-        })?;
-        if let Some(tap) = tap.filter(|_| graph.keeps_taps()) {
-            let plain = self.self_out.forward(graph, attended, DType::F32)?;
-            graph.tap(tap, plain);
-        }
-        let gate = Some(self.gate(inputs, SELF_GATE));
-        let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
-        self.self_out.forward_with(graph, attended, options)
+        let attended = Self::attend(graph, inputs, [(qk, 0), (qk, dim), (qkv, 2 * dim)])?;
+        Self::tap(graph, &self.self_out, attended, tap)?;
+        self.self_out.forward_with(graph, attended, rows.gated(SELF_GATE, x))
     }
 
     /// x + cross-attention(norm(x), text), then + gate * feed-forward(norm(x)).
@@ -202,7 +197,6 @@ impl Block {
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
         let BlockInputs { config, dtype, .. } = *inputs;
-        let (heads, head_dim) = (config.num_attention_heads, config.attention_head_dim);
         let affine = self.cross_norm.as_ref().map(|(w, b)| (graph.weight(w), graph.weight(b)));
         let norm = LayerNormOptions { affine, ..LayerNormOptions::new(config.eps, dtype) };
         let normed = if affine.is_some() { graph.layer_norm(x, &norm)? } else { x };
@@ -214,37 +208,17 @@ impl Block {
             &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
         )?;
         let (keys, values) = (graph.state(context.keys), graph.state(context.values));
-        let attended = graph.attention(&AttentionInputs {
-            q: (q, 0),
-            k: (keys, 0),
-            v: (values, 0),
-            heads,
-            head_dim,
-            scale: scale(head_dim),
-            bias: None,
-            mask: Mask::None,
-            frames: inputs.passes,
-            out: dtype,
-        })?;
-        if let Some(tap) = tap.filter(|_| graph.keeps_taps()) {
-            let plain = self.cross_out.forward(graph, attended, DType::F32)?;
-            graph.tap(tap, plain);
-        }
+        let attended = Self::attend(graph, inputs, [(q, 0), (keys, 0), (values, 0)])?;
+        Self::tap(graph, &self.cross_out, attended, tap)?;
         let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
         let x = self.cross_out.forward_with(graph, attended, options)?;
 
-        let modulation = Some(self.modulation(inputs, FEED_SHIFT, FEED_SCALE));
+        let rows = self.modulation(inputs);
+        let modulation = Some(rows.modulation(FEED_SHIFT, FEED_SCALE));
         let norm = LayerNormOptions { modulation, ..LayerNormOptions::new(config.eps, dtype) };
         let normed = graph.layer_norm(x, &norm)?;
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
         let hidden = self.up.forward_with(graph, normed, gelu)?;
-        let gate = Some(self.gate(inputs, FEED_GATE));
-        let options = MatmulOptions { residual: Some(x), gate, ..MatmulOptions::new(DType::F32) };
-        self.down.forward_with(graph, hidden, options)
+        self.down.forward_with(graph, hidden, rows.gated(FEED_GATE, x))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a head size is small")]
-fn scale(head_dim: usize) -> f32 {
-    1.0 / (head_dim as f32).sqrt()
 }

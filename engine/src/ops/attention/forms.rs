@@ -97,13 +97,13 @@ impl Form {
 pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Form, Choice), LowerError> {
     let mut forms = forms(op.head_dim, target)?;
     forms.extend(cooperative(op.head_dim, &[&io.inputs[0], &io.inputs[1], &io.inputs[2]], target));
-    let (queries, keys) = op.frame_rows(io.inputs);
+    let (queries, keys) = op.group_rows(io.inputs);
     let dtypes: Vec<&str> = io.inputs[..3].iter().chain([io.output]).map(|desc| elem(desc).wgsl()).collect();
     let key = format!(
         "{NAME} {}x{}, {} heads of {}, {}{}{}",
         size_class(queries),
         size_class(keys),
-        size_class(op.heads * op.frames),
+        size_class(op.heads * op.groups),
         op.head_dim,
         dtypes.join(" "),
         if op.bias { ", biased" } else { "" },
@@ -115,7 +115,7 @@ pub(super) fn choose(op: &Attention, io: &Io<'_>, target: &Target) -> Result<(Fo
 
 /// The legal forms, the likely best first.
 fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, LowerError> {
-    if target.software
+    if target.barriers_are_dear()
         && let Some((lanes, largest)) = target.subgroups
         && lanes == largest
         && (4..=16).contains(&lanes)
@@ -142,7 +142,7 @@ fn forms(head_dim: usize, target: &Target) -> Result<Vec<Form>, LowerError> {
 
 /// The forms on cooperative matrices, of which a head must be whole fragments. Software gets none.
 fn cooperative(head_dim: usize, activations: &[&TensorDesc], target: &Target) -> Vec<Form> {
-    if target.software || head_dim > WIDEST_HEAD {
+    if target.barriers_are_dear() || head_dim > WIDEST_HEAD {
         return Vec::new();
     }
     let mut forms = Vec::new();

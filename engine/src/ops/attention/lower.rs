@@ -17,8 +17,8 @@ params! {
         heads: u32,
         q_rows: u32,
         k_rows: u32,
-        q_frame: u32,
-        k_frame: u32,
+        q_group: u32,
+        k_group: u32,
         q_stride: u32,
         q_offset: u32,
         k_stride: u32,
@@ -52,7 +52,7 @@ struct Shape {
 
 /// One launch's part of the work.
 struct Part {
-    frames: Range<usize>,
+    groups: Range<usize>,
     queries: Range<usize>,
     keys: Range<usize>,
     /// Keys that any of the queries sees, in all launches.
@@ -61,13 +61,13 @@ struct Part {
 
 pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
     let (shape, choice) = shape(op, io, target)?;
-    let (queries, keys) = op.frame_rows(io.inputs);
+    let (queries, keys) = op.group_rows(io.inputs);
     let fitting = Fitting::new(op, io, target);
     let mut lowered = Lowered { choice: Some(choice), ..Lowered::default() };
-    for frames in pieces(op.frames, fitting.frames(op.frames, queries, keys, target)) {
+    for groups in pieces(op.groups, fitting.groups(op.groups, queries, keys, target)) {
         let most = if keys <= fitting.keys { fitting.queries } else { fitting.queries.min(fitting.carried) };
         let rows = queries;
-        let query_pieces = pieces(queries, most.min(fitting.affordable(keys, frames.len())));
+        let query_pieces = pieces(queries, most.min(fitting.affordable(keys, groups.len())));
         for queries in query_pieces {
             let seen = op.mask.seen_by(&queries, rows, keys);
             let key_pieces = pieces(seen.len(), fitting.keys.max(1));
@@ -77,8 +77,8 @@ pub(super) fn lower(op: &Attention, io: &Io<'_>, target: &Target) -> Result<Lowe
             }
             for keys in &key_pieces {
                 let keys = seen.start + keys.start..seen.start + keys.end;
-                let (frames, queries, seen) = (frames.clone(), queries.clone(), seen.clone());
-                let part = Part { frames, queries, keys, seen };
+                let (groups, queries, seen) = (groups.clone(), queries.clone(), seen.clone());
+                let part = Part { groups, queries, keys, seen };
                 lowered.launches.push(launch(op, io, target, &shape, &part));
             }
         }
@@ -131,21 +131,21 @@ impl Fitting {
             carried: limit / carry_row,
             carry_row,
             flops: 4 * op.width() as u64,
-            work: if target.software { WORK_OF_A_SOFTWARE_LAUNCH } else { WORK_OF_A_LAUNCH },
+            work: if target.launches_take_long() { WORK_OF_A_SOFTWARE_LAUNCH } else { WORK_OF_A_LAUNCH },
         }
     }
 
     /// Frames of a launch; one if not even one fits whole.
-    fn frames(&self, frames: usize, queries: usize, keys: usize, target: &Target) -> usize {
+    fn groups(&self, groups: usize, queries: usize, keys: usize, target: &Target) -> usize {
         let affordable = self.work / (queries as u64 * keys as u64 * self.flops).max(1);
         let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
         let fitting = (self.queries / queries).min(self.keys / keys).min(affordable);
-        fitting.clamp(1, frames.min(target.max_groups as usize))
+        fitting.clamp(1, groups.min(target.max_groups as usize))
     }
 
     /// Queries of a launch that end in time.
-    fn affordable(&self, keys: usize, frames: usize) -> usize {
-        let queries = self.work / (keys as u64 * frames as u64 * self.flops).max(1);
+    fn affordable(&self, keys: usize, groups: usize) -> usize {
+        let queries = self.work / (keys as u64 * groups as u64 * self.flops).max(1);
         usize::try_from(queries).unwrap_or(usize::MAX).max(ROWS_STEP)
     }
 }
@@ -157,12 +157,12 @@ fn pieces(count: usize, most: usize) -> Vec<Range<usize>> {
 }
 
 fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Part) -> Launch {
-    let (queries, keys) = op.frame_rows(io.inputs);
-    let Part { frames, queries: query_rows, keys: key_rows, seen } = part;
+    let (queries, keys) = op.group_rows(io.inputs);
+    let Part { groups, queries: query_rows, keys: key_rows, seen } = part;
     let [mask_before, mask_after] = op.mask.extents(keys).map(clamp_u32);
-    // All frames of a launch of several are whole.
+    // All groups of a launch of several are whole.
     let span = |rows: &Range<usize>, frame: usize| {
-        frames.start * frame + rows.start..(frames.end - 1) * frame + rows.end
+        groups.start * frame + rows.start..(groups.end - 1) * frame + rows.end
     };
     let (q_span, k_span) = (span(query_rows, queries), span(key_rows, keys));
     let q = window(io, Operand::Input(0), &q_span, target);
@@ -175,8 +175,8 @@ fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Pa
         heads: clamp_u32(op.heads),
         q_rows: clamp_u32(query_rows.len()),
         k_rows: clamp_u32(key_rows.len()),
-        q_frame: clamp_u32(queries),
-        k_frame: clamp_u32(keys),
+        q_group: clamp_u32(queries),
+        k_group: clamp_u32(keys),
         q_stride: quads(0),
         q_offset: q.1 + column(0),
         k_stride: quads(1),
@@ -211,7 +211,7 @@ fn launch(op: &Attention, io: &Io<'_>, target: &Target, shape: &Shape, part: &Pa
         grid: [
             clamp_u32(query_rows.len().div_ceil(shape.block)),
             clamp_u32(op.heads),
-            clamp_u32(frames.len()),
+            clamp_u32(groups.len()),
         ],
     }
 }
@@ -239,11 +239,11 @@ mod tests {
         tensor::{DType, TensorDesc},
     };
 
-    fn op(heads: usize, head_dim: usize, frames: usize) -> Attention {
+    fn op(heads: usize, head_dim: usize, groups: usize) -> Attention {
         let width = heads * head_dim;
         let columns = [0, width, 2 * width];
         let (mask, out) = (Mask::None, DType::F32);
-        Attention { heads, head_dim, scale: 0.5, bias: false, mask, frames, columns, out }
+        Attention { heads, head_dim, scale: 0.5, bias: false, mask, groups, columns, out }
     }
 
     fn lowered(op: &Attention, rows: usize, target: &Target) -> Result<Lowered, LowerError> {
@@ -293,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn many_frames_are_cut_between_frames() {
+    fn many_groups_are_cut_between_groups() {
         let target = Target { max_binding_bytes: 1 << 20, ..Target::webgpu_defaults() };
         let lowered = lowered(&op(1, 64, 21), 21 * 100, &target).unwrap_or_else(|e| panic!("{e}"));
         assert!(lowered.scratch.is_empty() && lowered.launches.len() == 2);
-        let frames: Vec<u32> = lowered.launches.iter().map(|d| d.grid[2]).collect();
-        assert_eq!(frames, [13, 8]);
+        let groups: Vec<u32> = lowered.launches.iter().map(|d| d.grid[2]).collect();
+        assert_eq!(groups, [13, 8]);
         assert!(lowered.launches.iter().flat_map(|d| &d.bindings).all(|b| b.offset % 256 == 0));
     }
 

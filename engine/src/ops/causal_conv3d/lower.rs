@@ -151,7 +151,7 @@ impl Lowering<'_> {
         let at_last = |input: Option<usize>| input.filter(|_| *last);
         Launch {
             kernel: &shaders::CAUSAL_CONV3D,
-            variant: self.variant(tiled.variant.clone(), *first, *last, has_cache),
+            variant: self.variant(tiled, *first, *last, has_cache),
             params: bytemuck::bytes_of(&params).to_vec(),
             bindings: vec![
                 x,
@@ -166,22 +166,18 @@ impl Lowering<'_> {
         }
     }
 
-    fn variant(&self, variant: Variant, first: bool, last: bool, has_cache: bool) -> Variant {
+    fn variant(&self, tiled: &Tiled, first: bool, last: bool, has_cache: bool) -> Variant {
         let (op, io) = (self.op, self.io);
         let aliased = op.residual.is_some() && io.aliased == op.residual;
         let residual = op.residual.filter(|_| last && !aliased);
         // Before the last tap, sums pile up in the scratch buffer.
         let adds_to_out = if last { aliased } else { !first };
-        let cache_read = match variant.imports.get("X_READ") {
-            Some(&"x_quads") => "cache_quads",
-            Some(&"x_quads_64") => "cache_quads_64",
-            _ => "cache_scalar",
-        };
         let store = match op.frames {
             OutputFrames::Halves if last => "store_frame_pairs",
             OutputFrames::Twice | OutputFrames::TwiceButFirst if last => "store_frames_twice",
             _ => "store_rows",
         };
+        let variant = tiled.variant.clone();
         variant
             .alias("Out", if last { elem(io.output) } else { Elem::F32 })
             .alias("Res", optional_elem(residual.map(|i| &io.inputs[i])))
@@ -191,7 +187,7 @@ impl Lowering<'_> {
             .constant("RESIDUAL", if adds_to_out { 2 } else { residual.is_some().into() })
             .constant("CACHE", if self.extents.repeats { 2 } else { has_cache.into() })
             .constant("UPSAMPLE", clamp_u32(self.extents.factor))
-            .import("C_READ", cache_read)
+            .import("C_READ", tiled.reads.cache())
             .import("EPILOGUE", "epilogue_conv")
             .constant("FIRST_ONCE", (op.frames == OutputFrames::TwiceButFirst).into())
             .import("STORE", store)

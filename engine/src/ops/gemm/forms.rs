@@ -119,7 +119,7 @@ impl Form {
 impl Product<'_> {
     /// The legal forms, the likely best first.
     pub(super) fn forms(&self, target: &Target) -> Vec<Form> {
-        let likely = match target.software {
+        let likely = match target.barriers_are_dear() {
             true => self.vectors(target).first().copied().unwrap_or_else(|| self.in_registers(target)),
             false => self.through_memory(),
         };
@@ -161,7 +161,7 @@ impl Product<'_> {
         let alone = |(rows, cols), invocations| Form::Register { rows, cols, invocations, lanes: 1 };
         let lanes = lanes(target);
         let mut forms = self.vectors(target);
-        if target.software {
+        if target.translates_slowly() {
             forms.extend(match lanes {
                 1 => [(4, 4), (8, 4), (4, 2)].map(|tile| alone(tile, LONE_LANES)).to_vec(),
                 _ => [(32, 4), (16, 4), (32, 2), (8, 4)]
@@ -211,7 +211,7 @@ impl Product<'_> {
     /// For so few rows that reading the weights is all the work, where a row lies in one piece.
     fn vectors(&self, target: &Target) -> Vec<Form> {
         let rows = clamp_u32(self.rows.clamp(1, 1 << 16)).next_power_of_two();
-        let most = if target.software { SOFTWARE_VECTOR_ROWS } else { VECTOR_ROWS };
+        let most = if target.has_few_cores() { SOFTWARE_VECTOR_ROWS } else { VECTOR_ROWS };
         if rows > most || self.segment_length != self.k() {
             return Vec::new();
         }
@@ -220,7 +220,7 @@ impl Product<'_> {
         if lanes > 1 {
             forms.extend([4, 2, 8].map(|cols| Form::Vector { rows, cols, team: lanes, teams: 1 }));
         }
-        if !target.software {
+        if !target.barriers_are_dear() {
             let teams = [(1, 32, 4), (2, 32, 4), (4, 32, 2), (2, 16, 8)];
             forms.extend(teams.map(|(cols, team, teams)| Form::Vector { rows, cols, team, teams }));
         }

@@ -98,7 +98,7 @@ impl<'a> Lowering<'a> {
     pub(super) fn new(op: &'a GroupNorm, io: &'a Io<'a>, target: &'a Target) -> Self {
         let (segments, segment_rows) = op.segments(io.output);
         let slices = Slices::new(io.output.cols(), op.groups);
-        let invocations = if target.software { SOFTWARE_INVOCATIONS } else { INVOCATIONS };
+        let invocations = if target.has_few_cores() { SOFTWARE_INVOCATIONS } else { INVOCATIONS };
         let lane_rows = (invocations / slices.units).min(segment_rows.next_power_of_two());
         Self { op, io, target, slices, segments, segment_rows, lane_rows, nearest: op.nearest(io.inputs) }
     }
@@ -123,7 +123,7 @@ impl<'a> Lowering<'a> {
 
     /// Chunks of a segment in each launch.
     fn chunks(&self, rows: usize, tiles_of_segment: usize) -> usize {
-        let (most, steps) = if self.target.software {
+        let (most, steps) = if self.target.has_few_cores() {
             (MOST_SOFTWARE_CHUNKS, SOFTWARE_CHUNK_STEPS)
         } else {
             (MOST_CHUNKS, CHUNK_STEPS)
@@ -151,7 +151,7 @@ impl<'a> Lowering<'a> {
     fn tiles(&self) -> Vec<Tile> {
         let size = self.io.inputs[0].dtype.size().max(self.io.output.dtype.size());
         let most = self.target.max_binding_bytes;
-        let most = if self.target.software { most.min(SOFTWARE_LAUNCH_BYTES) } else { most };
+        let most = if self.target.launches_take_long() { most.min(SOFTWARE_LAUNCH_BYTES) } else { most };
         // A binding may begin a little early.
         let rows =
             usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(256) / (self.io.output.cols() * size);

@@ -11,7 +11,6 @@ use crate::{
     ops::{Conv3dOptions, Fill},
     tensor::{DType, TensorId},
     tiling::{TileAxis, Tiling},
-    weight::Weight,
 };
 use model_loader::{Checkpoint, LoadError, config::CogVideoXVaeConfig};
 
@@ -65,7 +64,7 @@ impl CogVideoXVaeDecoder {
 
     /// The graph of a chunk.
     ///
-    /// `latents` is `[.., C, F, H, W]` f32; input `frame` `[1]` u32 is the chunk's first latent frame. With `unscale`, latents
+    /// `latents` is `[.., C, F, H, W]` f32; input `frame` `[1]` u32 is the chunk's first latent frame. Latents
     /// are divided by the config's scaling factor. Values of `video` are nominally in -1..1, and are not kept to that.
     ///
     /// # Errors
@@ -75,19 +74,13 @@ impl CogVideoXVaeDecoder {
         latents: &State,
         chunk: DecoderChunk,
         memory: &ConvMemory,
-        unscale: bool,
         output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
         let mut graph = Graph::with_taps(taps);
-        let latents = graph.state(latents);
-        let frame = graph.input("frame", &[1], DType::U32);
         let z = self.config.latent_channels;
-        let factor = if unscale { narrow(1.0 / self.config.scaling_factor) } else { 1.0 };
-        let scale = graph.weight(&Weight::from_f32("latents scale", &[z], vec![factor; z]));
-        let shift = graph.weight(&Weight::from_f32("latents shift", &[z], vec![0.0; z]));
-        let z = graph.latents_to_frames(latents, frame, chunk.latent_frames, scale, shift, DType::F32)?;
-        graph.tap("latents_in", z);
+        let factor = narrow(1.0 / self.config.scaling_factor);
+        let z = chunk.latents(&mut graph, latents, vec![factor; z], vec![0.0; z])?;
         let fill = if chunk.first { Fill::FirstFrame } else { Fill::Zeros };
         let video = self.forward(&mut graph, z, fill, memory)?;
         output.add_to(&mut graph, video)?;
@@ -144,7 +137,7 @@ impl LatentDecoder for CogVideoXVaeDecoder {
         output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
-        self.chunk_graph(latents, chunk, memory, true, output, taps)
+        self.chunk_graph(latents, chunk, memory, output, taps)
     }
 
     /// A sixth of each tile's height and a fifth of its width are shared with the next.

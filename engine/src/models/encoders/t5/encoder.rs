@@ -5,7 +5,7 @@ use crate::{
     models::TextEncoder,
     nn::Linear,
     op::OpError,
-    ops::{Activation, AttentionInputs, Mask, MatmulOptions, RmsNormOptions},
+    ops::{Activation, AttentionInputs, MatmulOptions, RmsNormOptions},
     tensor::{DType, TensorId},
     weight::Weight,
 };
@@ -155,18 +155,9 @@ impl Block {
         let weight = graph.weight(&self.attention_norm);
         let normed = graph.rms_norm(x, weight, &norm)?;
         let qkv = self.qkv.forward(graph, normed, f32)?;
-        let attended = graph.attention(&AttentionInputs {
-            q: (qkv, 0),
-            k: (qkv, inner),
-            v: (qkv, 2 * inner),
-            heads: config.num_heads,
-            head_dim: config.d_kv,
-            scale: 1.0,
-            bias,
-            mask: Mask::None,
-            frames: 1,
-            out: f32,
-        })?;
+        let qkv = [(qkv, 0), (qkv, inner), (qkv, 2 * inner)];
+        let inputs = AttentionInputs::new(qkv, config.num_heads, config.d_kv, f32);
+        let attended = graph.attention(&AttentionInputs { scale: 1.0, bias, ..inputs })?;
         let residual = MatmulOptions { residual: Some(x), ..MatmulOptions::new(f32) };
         let x = self.out.forward_with(graph, attended, residual)?;
 

@@ -8,7 +8,6 @@ use crate::{
     ops::{Conv3dOptions, Fill},
     tensor::{DType, TensorId},
     tiling::{TileAxis, Tiling},
-    weight::Weight,
 };
 use model_loader::{Checkpoint, LoadError, config::WanVaeConfig};
 
@@ -78,30 +77,19 @@ impl WanVaeDecoder {
 
     /// The graph of one kind of chunk.
     ///
-    /// `latents` (a state or the shape of an input named `latents`) is `[.., C, F, H, W]` f32; input `frame`
-    /// `[1]` u32 is the chunk's first latent frame. With `unscale`, latents are multiplied by the config's standard deviations and the means are added.
+    /// `latents` is `[.., C, F, H, W]` f32; input `frame` `[1]` u32 is the chunk's first latent frame. Latents are
+    /// multiplied by the config's standard deviations, and its means are added.
     pub fn chunk_graph(
         &self,
         latents: &State,
         chunk: DecoderChunk,
         memory: &ConvMemory,
-        unscale: bool,
         output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
         let mut graph = Graph::with_taps(taps);
-        let latents = graph.state(latents);
-        let frame = graph.input("frame", &[1], DType::U32);
-        let z = self.config.z_dim;
-        let (std, mean) = if unscale {
-            (self.config.latents_std.clone(), self.config.latents_mean.clone())
-        } else {
-            (vec![1.0; z], vec![0.0; z])
-        };
-        let scale = graph.weight(&Weight::from_f32("latents_std", &[z], std));
-        let shift = graph.weight(&Weight::from_f32("latents_mean", &[z], mean));
-        let x = graph.latents_to_frames(latents, frame, chunk.latent_frames, scale, shift, DType::F32)?;
-        graph.tap("latents_in", x);
+        let (std, mean) = (self.config.latents_std.clone(), self.config.latents_mean.clone());
+        let x = chunk.latents(&mut graph, latents, std, mean)?;
         let x = self.forward(&mut graph, x, chunk.first, memory)?;
         let video = graph.unpatchify_frames(x, patch(&self.config), output == DecoderOutput::Frames)?;
         output.add_to(&mut graph, video)?;
@@ -155,7 +143,7 @@ impl LatentDecoder for WanVaeDecoder {
         output: DecoderOutput,
         taps: bool,
     ) -> Result<Graph, OpError> {
-        self.chunk_graph(latents, chunk, memory, true, output, taps)
+        self.chunk_graph(latents, chunk, memory, output, taps)
     }
 
     /// A fourth of each tile is shared with the next, as in the reference's 256 pixels that are 192 apart.

@@ -4,7 +4,7 @@ use crate::{
     graph::Graph,
     nn::{ChannelNorm, ConvMemory, Linear, ResnetBlock},
     op::OpError,
-    ops::{AttentionInputs, Fill, Mask, MatmulOptions},
+    ops::{AttentionInputs, Fill, MatmulOptions},
     tensor::{DType, TensorId},
 };
 use model_loader::{Checkpoint, LoadError};
@@ -63,20 +63,9 @@ impl FrameAttention {
         let x = graph.reshape(x, &[rows, self.channels])?;
         let normed = self.norm.forward(graph, x, false, dtype)?;
         let qkv = self.qkv.forward(graph, normed, dtype)?;
-        #[expect(clippy::cast_precision_loss, reason = "a channel count is small")]
-        let scale = 1.0 / (self.channels as f32).sqrt();
-        let attended = graph.attention(&AttentionInputs {
-            q: (qkv, 0),
-            k: (qkv, self.channels),
-            v: (qkv, 2 * self.channels),
-            heads: 1,
-            head_dim: self.channels,
-            scale,
-            bias: None,
-            mask: Mask::None,
-            frames: shape[0],
-            out: dtype,
-        })?;
+        let c = self.channels;
+        let inputs = AttentionInputs::new([(qkv, 0), (qkv, c), (qkv, 2 * c)], 1, c, dtype);
+        let attended = graph.attention(&AttentionInputs { groups: shape[0], ..inputs })?;
         let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
         let y = self.proj.forward_with(graph, attended, options)?;
         graph.reshape(y, &shape)
