@@ -1,15 +1,18 @@
 //! The command line.
 
 mod refusal;
+mod video;
 
 use crate::device::DeviceArg;
-use crate::encode::frames_per_second;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::nn::Precision;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use refusal::{Refusal, parse};
+pub(crate) use video::VideoArgs;
+#[cfg(test)]
+pub(crate) use video::{FitArg, SchedulerArg};
 
 /// Turns a text prompt into a video, on any GPU or on the CPU.
 #[derive(Debug, Parser)]
@@ -36,8 +39,9 @@ pub(crate) enum Command {
 /// `kinora generate`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GenerateArgs {
-    /// What the video should show
-    pub(crate) prompt: String,
+    /// What decides the video
+    #[command(flatten)]
+    pub(crate) video: VideoArgs,
 
     /// Model folder in the diffusers layout [default: the model inside this program]
     #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
@@ -53,66 +57,9 @@ pub(crate) struct GenerateArgs {
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) output: Option<OsString>,
 
-    /// Picture to start from, for image-to-video models: PNG, JPEG or WebP, of any size
-    #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
-    pub(crate) image: Option<PathBuf>,
-
-    /// How a picture of another shape is fitted to the video
-    #[arg(long, value_enum, default_value = "stretch", value_name = "HOW", help_heading = "Video")]
-    pub(crate) image_fit: FitArg,
-
-    /// Width of a frame, a multiple of 16 [default: the model's]
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, help_heading = "Video")]
-    pub(crate) width: Option<u32>,
-
-    /// Height of a frame, a multiple of 16 [default: the model's]
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, help_heading = "Video")]
-    pub(crate) height: Option<u32>,
-
-    /// Number of frames; rounded to one that the model makes, such as 4k + 1 [default: the model's]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Video")]
-    pub(crate) frames: Option<u32>,
-
-    /// Frames per second: a number, or a fraction such as 24000/1001 [default: the model's]
-    #[arg(long, value_name = "RATE", value_parser = frames_per_second, allow_negative_numbers = true, help_heading = "Video")]
-    pub(crate) fps: Option<f64>,
-
     /// Write small frames as they are; else they are enlarged by a whole factor, to 256 pixels on the shorter side
     #[arg(long, help_heading = "Video")]
     pub(crate) native_size: bool,
-
-    /// Denoising steps [default: the model's]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Sampling")]
-    pub(crate) steps: Option<u32>,
-
-    /// How strongly the video follows the prompt; 1 or less turns guidance off [default: the model's]
-    #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Sampling")]
-    pub(crate) guidance: Option<f64>,
-
-    /// Change the guidance scale from step to step, as the published settings of CogVideoX 5B do
-    #[arg(long, help_heading = "Sampling")]
-    pub(crate) dynamic_guidance: bool,
-
-    /// Seed of the noise: the same seed and settings make the same video [default: a new one each time]
-    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true, help_heading = "Sampling")]
-    pub(crate) seed: Option<u64>,
-
-    /// What the video should not show; has no effect without guidance
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Sampling")]
-    pub(crate) negative: Option<String>,
-
-    /// Noise scheduler [default: the model's]
-    #[arg(long, value_enum, value_name = "NAME", help_heading = "Sampling")]
-    pub(crate) scheduler: Option<SchedulerArg>,
-
-    /// Draw the noise as PyTorch does on a CPU, so that a seed gives the same noise as in diffusers
-    #[arg(long, help_heading = "Sampling")]
-    pub(crate) torch_noise: bool,
-
-    /// Start from the tensor `latents.init` of this file instead of noise from the seed, and take the noise of the
-    /// steps (`sched.stepN.noise`) and of the picture (`img.noise`) from it too where it has them
-    #[arg(long, value_name = "FILE.safetensors", allow_hyphen_values = true, help_heading = "Sampling")]
-    pub(crate) initial_latents: Option<PathBuf>,
 
     /// Where to compute: auto, cpu, gpu, gpu:N as `kinora devices` counts, or a part of a GPU's name
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Computing")]
@@ -292,35 +239,6 @@ impl From<PrecisionArg> for Precision {
     }
 }
 
-/// How a picture of another shape becomes one of the video's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FitArg {
-    /// Scale both sides by themselves, as diffusers does
-    Stretch,
-    /// Scale to cover the video and cut what stands over
-    Crop,
-}
-
-/// Noise schedulers by their short names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchedulerArg {
-    /// First order, for flow-matching models
-    Euler,
-    /// UniPC, second order, for flow-matching models
-    Unipc,
-    /// First order, for v-prediction models
-    Ddim,
-    /// DPM-Solver++, second order with fresh noise in every step, for v-prediction models
-    Dpm,
-}
-
-/// A seed; the way out is in the words of who asks for a random one by -1 elsewhere.
-fn seed(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| {
-        format!("expected a whole number from 0 to {}; leave `--seed` out for a new one each time", u64::MAX)
-    })
-}
-
 /// A number of bytes, with `k`, `M`, `G` or `T` for powers of 1000 behind it.
 fn byte_count(text: &str) -> Result<u64, String> {
     const UNITS: [(char, f64); 4] = [('k', 1e3), ('m', 1e6), ('g', 1e9), ('t', 1e12)];
@@ -366,8 +284,8 @@ mod tests {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let Command::Generate(args) = cli.command else { panic!() };
         assert_eq!(args.device, DeviceArg::Gpu(Some(3)));
-        assert_eq!((args.image_fit, args.dynamic_guidance), (FitArg::Crop, true));
-        assert_eq!((args.seed, args.memory), (Some(u64::MAX), Some(8_000_000_000)));
-        assert_eq!(args.guidance, Some(-1.5));
+        assert_eq!((args.video.image_fit, args.video.dynamic_guidance), (FitArg::Crop, true));
+        assert_eq!((args.video.seed, args.memory), (Some(u64::MAX), Some(8_000_000_000)));
+        assert_eq!(args.video.guidance, Some(-1.5));
     }
 }

@@ -47,8 +47,8 @@ pub(crate) fn check(args: &GenerateArgs, target: &Target) -> Result<()> {
     let sides = [Named::one("--dump", args.dump.as_ref()), Named::one("--trace", args.trace.as_ref())];
     let outputs: Vec<Named<'_>> = video.into_iter().chain(sides.into_iter().flatten()).collect();
     let inputs: Vec<Named<'_>> = [
-        Named::one("--image", args.image.as_ref()),
-        Named::one("--initial-latents", args.initial_latents.as_ref()),
+        Named::one("--image", args.video.image.as_ref()),
+        Named::one("--initial-latents", args.video.initial_latents.as_ref()),
     ]
     .into_iter()
     .flatten()

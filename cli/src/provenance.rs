@@ -1,12 +1,17 @@
 //! Where a video comes from: the settings that are written into its file, and the command that makes it again.
 
+use crate::args::GenerateArgs;
 use crate::device::CPU;
 use crate::encode::Rate;
 use crate::encode::metadata::MARK;
 use crate::model::DEFAULT_NAME;
+use engine::diffusion::NoiseSource;
+use engine::picture::Fit;
+use engine::pipeline::{Settings, VideoPipeline};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Everything that decides how a video looks, in the order in which it is written and shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,6 +67,40 @@ pub(crate) struct Provenance {
 }
 
 impl Provenance {
+    /// What goes into the file, so that it can be made again.
+    pub(crate) fn new(args: &GenerateArgs, settings: &Settings, pipeline: &VideoPipeline) -> Self {
+        let typed = |path: &Path| path.display().to_string();
+        Self {
+            kinora: env!("CARGO_PKG_VERSION"),
+            prompt: settings.prompt.clone(),
+            negative_prompt: settings.negative_prompt.clone(),
+            model: args.model.as_deref().map_or_else(|| DEFAULT_NAME.to_owned(), typed),
+            seed: settings.seed,
+            noise: match settings.noise {
+                NoiseSource::TorchCpu => "torch",
+                NoiseSource::Philox => "philox",
+            },
+            initial_latents: args.video.initial_latents.as_deref().map(typed),
+            width: whole(settings.width),
+            height: whole(settings.height),
+            frames: whole(settings.num_frames),
+            fps: rate(Rate::from_fps(settings.fps)),
+            steps: settings.num_inference_steps,
+            guidance: settings.guidance_scale,
+            dynamic_guidance: settings.dynamic_guidance,
+            image: args.video.image.as_deref().map(typed),
+            image_fit: args.video.image.as_ref().map(|_| match settings.image_fit {
+                Fit::Stretch => "stretch",
+                Fit::Crop => "crop",
+            }),
+            scheduler: settings.scheduler.unwrap_or(pipeline.model().scheduler_kind()).name().to_owned(),
+            precision: pipeline.precision().to_string(),
+            memory: args.memory,
+            native_size: args.native_size,
+            device: pipeline.device_name().to_owned(),
+        }
+    }
+
     /// Keywords and texts for a file's header.
     pub(crate) fn metadata(&self) -> Vec<(String, String)> {
         debug_assert_eq!(MARK, "kinora");
@@ -72,6 +111,11 @@ impl Provenance {
             ("Comment".into(), comment),
         ]
     }
+}
+
+/// A checked size or length.
+pub(crate) fn whole(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The settings of a file for people, with the command that makes it again.

@@ -1,16 +1,12 @@
 //! What `generate` was asked for, complete and checked.
 
-use crate::args::{FitArg, GenerateArgs, SchedulerArg};
+use crate::args::GenerateArgs;
 use crate::distinct;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use crate::model;
 use crate::output::{Target, check_folder};
-use crate::picture;
-use crate::tensors::{initial_latents, recorded_noise};
-use engine::diffusion::{NoiseSource, SchedulerKind};
-use engine::picture::Fit;
-use engine::pipeline::{JobOptions, Model, Notice, Request as VideoRequest, Settings};
+use engine::pipeline::{JobOptions, Model, Notice, Settings};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::Path;
@@ -33,10 +29,10 @@ pub(crate) struct Request {
 impl Request {
     /// Checks everything that can be checked before any work.
     pub(crate) fn new(args: &GenerateArgs) -> Result<Self> {
-        let seed = args.seed.unwrap_or_else(fresh_seed);
+        let seed = args.video.seed.unwrap_or_else(fresh_seed);
         let target = match &args.output {
             Some(output) => Target::parse(output)?,
-            None => Target::derived(&args.prompt, seed),
+            None => Target::derived(&args.video.prompt, seed),
         };
         for path in [&args.trace, &args.dump].into_iter().flatten() {
             check_folder(path)?;
@@ -44,40 +40,15 @@ impl Request {
         distinct::check(args, &target)?;
 
         let model = model::read(&model::open(args.model.as_deref())?)?;
-        check_picture(args.image.as_deref(), model.takes_picture(), model.name())?;
+        check_picture(args.video.image.as_deref(), model.takes_picture(), model.name())?;
         let (settings, notices) = model
-            .resolve(&asked(args, seed)?)
+            .resolve(&args.video.request(seed)?)
             .map_err(|error| Failure::of_engine(&error, Setup::default()))?;
         let options =
             JobOptions { memory: args.memory, dump: args.dump.is_some(), trace: args.trace.is_some() };
         let notices = notices.iter().map(told).collect();
         Ok(Self { target, model, settings, options, notices })
     }
-}
-
-/// The flags as the engine takes them.
-fn asked(args: &GenerateArgs, seed: u64) -> Result<VideoRequest> {
-    let count = |number: u32| number as usize;
-    let latents = args.initial_latents.as_deref();
-    Ok(VideoRequest {
-        prompt: args.prompt.clone(),
-        negative_prompt: args.negative.clone(),
-        width: args.width.map(count),
-        height: args.height.map(count),
-        num_frames: args.frames.map(count),
-        fps: args.fps,
-        num_inference_steps: args.steps.map(count),
-        guidance_scale: args.guidance,
-        dynamic_guidance: args.dynamic_guidance.then_some(true),
-        image: args.image.as_deref().map(picture::open).transpose()?,
-        image_fit: args.image_fit.into(),
-        seed,
-        noise: if args.torch_noise { NoiseSource::TorchCpu } else { NoiseSource::Philox },
-        scheduler: args.scheduler.map(SchedulerKind::from),
-        flow_shift: None,
-        initial_latents: latents.map(initial_latents).transpose()?,
-        recorded_noise: latents.map(recorded_noise).transpose()?.unwrap_or_default(),
-    })
 }
 
 /// A notice with the flag that changes what it tells.
@@ -102,26 +73,6 @@ fn check_picture(image: Option<&Path>, takes_picture: bool, model: &str) -> Resu
             Err(Failure::user(message).hint("give the picture to start from with `--image FILE`"))
         }
         _ => Ok(()),
-    }
-}
-
-impl From<FitArg> for Fit {
-    fn from(fit: FitArg) -> Self {
-        match fit {
-            FitArg::Stretch => Self::Stretch,
-            FitArg::Crop => Self::Crop,
-        }
-    }
-}
-
-impl From<SchedulerArg> for SchedulerKind {
-    fn from(scheduler: SchedulerArg) -> Self {
-        match scheduler {
-            SchedulerArg::Euler => Self::FlowMatchEuler,
-            SchedulerArg::Unipc => Self::UniPc,
-            SchedulerArg::Ddim => Self::Ddim,
-            SchedulerArg::Dpm => Self::Dpm,
-        }
     }
 }
 

@@ -96,9 +96,9 @@ mod tests {
         let Ok(Cli { command: crate::args::Command::Generate(args) }) = parse(line.collect()) else {
             panic!()
         };
-        assert_eq!(args.negative.as_deref(), Some("-blurry"));
+        assert_eq!(args.video.negative.as_deref(), Some("-blurry"));
         assert_eq!(args.output.as_deref(), Some("-a.mp4".as_ref()));
-        assert_eq!((args.image, args.model), (Some("-p.png".into()), Some("-m".into())));
-        assert_eq!(args.fps, Some(-5.0));
+        assert_eq!((args.video.image, args.model), (Some("-p.png".into()), Some("-m".into())));
+        assert_eq!(args.video.fps, Some(-5.0));
     }
 }

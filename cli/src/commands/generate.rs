@@ -4,7 +4,6 @@ use crate::args::GenerateArgs;
 use crate::encode::{self, Rate, VideoInfo};
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
-use crate::model::DEFAULT_NAME;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::recorder::Recorder;
@@ -12,11 +11,8 @@ use crate::request::Request;
 use crate::tensors::Dump;
 use crate::trace::Trace;
 use crate::{cache, interrupt, memory, provenance, threads, ui};
-use engine::diffusion::NoiseSource;
-use engine::picture::Fit;
-use engine::pipeline::{EngineError, Job, LoadOptions, Report, Settings as VideoSettings, VideoPipeline};
+use engine::pipeline::{EngineError, Job, LoadOptions, Report, VideoPipeline};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Makes the video and prints its name.
@@ -46,11 +42,11 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let setup = asked.opened(pipeline.device_name());
     recorder.note(&format!("computing on {}", pipeline.device_name()));
     let info = VideoInfo {
-        width: small(settings.width),
-        height: small(settings.height),
+        width: provenance::whole(settings.width),
+        height: provenance::whole(settings.height),
         rate: Rate::from_fps(settings.fps),
-        frames: small(settings.num_frames),
-        metadata: source(args, &settings, &pipeline).metadata(),
+        frames: provenance::whole(settings.num_frames),
+        metadata: Provenance::new(args, &settings, &pipeline).metadata(),
     };
     recorder.write_to(encode::open(&target, info, args.native_size)?);
     let job = Job { options: job_options, cancel, ..Job::new(&settings, &mut recorder) };
@@ -73,45 +69,6 @@ fn failure(recorder: &mut Recorder, error: &EngineError, setup: Setup) -> Failur
     match recorder.stopped() {
         Err(stopped) => stopped,
         Ok(()) => Failure::of_engine(error, setup),
-    }
-}
-
-/// A checked size or length.
-fn small(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// What goes into the file, so that it can be made again.
-fn source(args: &GenerateArgs, settings: &VideoSettings, pipeline: &VideoPipeline) -> Provenance {
-    let typed = |path: &Path| path.display().to_string();
-    Provenance {
-        kinora: env!("CARGO_PKG_VERSION"),
-        prompt: settings.prompt.clone(),
-        negative_prompt: settings.negative_prompt.clone(),
-        model: args.model.as_deref().map_or_else(|| DEFAULT_NAME.to_owned(), typed),
-        seed: settings.seed,
-        noise: match settings.noise {
-            NoiseSource::TorchCpu => "torch",
-            NoiseSource::Philox => "philox",
-        },
-        initial_latents: args.initial_latents.as_deref().map(typed),
-        width: small(settings.width),
-        height: small(settings.height),
-        frames: small(settings.num_frames),
-        fps: provenance::rate(Rate::from_fps(settings.fps)),
-        steps: settings.num_inference_steps,
-        guidance: settings.guidance_scale,
-        dynamic_guidance: settings.dynamic_guidance,
-        image: args.image.as_deref().map(typed),
-        image_fit: args.image.as_ref().map(|_| match settings.image_fit {
-            Fit::Stretch => "stretch",
-            Fit::Crop => "crop",
-        }),
-        scheduler: settings.scheduler.unwrap_or(pipeline.model().scheduler_kind()).name().to_owned(),
-        precision: pipeline.precision().to_string(),
-        memory: args.memory,
-        native_size: args.native_size,
-        device: pipeline.device_name().to_owned(),
     }
 }
 

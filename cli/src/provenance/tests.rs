@@ -131,16 +131,19 @@ fn every_setting_comes_back_from_the_command() {
         ..provenance()
     };
     let args = parsed(&provenance);
-    assert_eq!(args.prompt, provenance.prompt);
-    assert_eq!(args.negative.as_ref(), Some(&provenance.negative_prompt));
+    assert_eq!(args.video.prompt, provenance.prompt);
+    assert_eq!(args.video.negative.as_ref(), Some(&provenance.negative_prompt));
     assert_eq!(args.model, Some(provenance.model.into()));
-    assert_eq!(args.initial_latents, provenance.initial_latents.map(Into::into));
-    assert_eq!((args.seed, args.torch_noise), (Some(u64::MAX), true));
-    assert_eq!((args.width, args.height, args.frames), (Some(96), Some(64), Some(33)));
-    assert_eq!(args.fps, Some(24000.0 / 1001.0));
-    assert_eq!((args.steps, args.guidance, args.dynamic_guidance), (Some(24), Some(-1.5), true));
-    assert_eq!((args.image, args.image_fit), (provenance.image.map(Into::into), FitArg::Crop));
-    assert_eq!((args.scheduler, args.precision), (Some(SchedulerArg::Dpm), PrecisionArg::F16));
+    assert_eq!(args.video.initial_latents, provenance.initial_latents.map(Into::into));
+    assert_eq!((args.video.seed, args.video.torch_noise), (Some(u64::MAX), true));
+    assert_eq!((args.video.width, args.video.height, args.video.frames), (Some(96), Some(64), Some(33)));
+    assert_eq!(args.video.fps, Some(24000.0 / 1001.0));
+    assert_eq!(
+        (args.video.steps, args.video.guidance, args.video.dynamic_guidance),
+        (Some(24), Some(-1.5), true)
+    );
+    assert_eq!((args.video.image, args.video.image_fit), (provenance.image.map(Into::into), FitArg::Crop));
+    assert_eq!((args.video.scheduler, args.precision), (Some(SchedulerArg::Dpm), PrecisionArg::F16));
     assert_eq!((args.memory, args.native_size), (Some(8_000_000_001), true));
     assert_eq!(args.device, DeviceArg::Cpu);
 }
@@ -158,15 +161,15 @@ fn any_prompt_comes_back_from_the_command() {
         "ünï 日本\n日",
     ] {
         let args = parsed(&Provenance { prompt: prompt.into(), ..provenance() });
-        assert_eq!((args.prompt.as_str(), args.seed), (prompt, Some(u64::MAX)));
+        assert_eq!((args.video.prompt.as_str(), args.video.seed), (prompt, Some(u64::MAX)));
     }
 }
 
 #[test]
 fn a_models_own_negative_prompt_is_turned_off_where_it_was() {
-    assert_eq!(parsed(&provenance()).negative, None);
+    assert_eq!(parsed(&provenance()).video.negative, None);
     let other = Provenance { model: "boats".into(), ..provenance() };
-    assert_eq!(parsed(&other).negative.as_deref(), Some(""));
+    assert_eq!(parsed(&other).video.negative.as_deref(), Some(""));
 }
 
 #[test]
