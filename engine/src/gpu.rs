@@ -4,6 +4,7 @@ mod device;
 mod executor;
 mod experimental;
 mod launch;
+mod loss;
 mod pacing;
 mod pipelines;
 mod ranking;
@@ -14,3 +15,4 @@ mod tuning;
 
 pub use device::{Gpu, GpuOptions};
 pub use executor::{GpuExecutor, GpuProgram};
+pub use loss::LossSwitch;

@@ -47,25 +47,34 @@ pub(super) async fn slot(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceEr
     }
     let buffer = storage(gpu, "tensors", bytes + GUARD).await?;
     let ones = vec![0xff; usize::try_from(buffer.size()).unwrap_or(0)];
-    gpu.queue.write_buffer(&buffer, 0, &ones);
+    gpu.scoped("guard bands", 0, || gpu.queue.write_buffer(&buffer, 0, &ones)).await?;
     Ok(buffer)
 }
 
 /// Writes values at the start of a buffer as the given dtype.
-pub(super) fn write(gpu: &Gpu, buffer: &wgpu::Buffer, desc: &TensorDesc, words: &[f32]) {
-    if desc.dtype == DType::F16 {
-        let mut halves: Vec<half::f16> = words.iter().map(|v| half::f16::from_f32(*v)).collect();
-        if halves.len() % 2 == 1 {
-            halves.push(half::f16::ZERO);
-        }
-        gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&halves));
-    } else {
-        gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+pub(super) async fn write(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    desc: &TensorDesc,
+    words: &[f32],
+) -> Result<(), DeviceError> {
+    if desc.dtype != DType::F16 {
+        return fill(gpu, buffer, bytemuck::cast_slice(words)).await;
     }
+    let mut halves: Vec<half::f16> = words.iter().map(|v| half::f16::from_f32(*v)).collect();
+    if halves.len() % 2 == 1 {
+        halves.push(half::f16::ZERO);
+    }
+    fill(gpu, buffer, bytemuck::cast_slice(&halves)).await
+}
+
+/// Writes bytes at the start of a buffer.
+pub(super) async fn fill(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<(), DeviceError> {
+    gpu.scoped("writing", bytes.len() as u64, || write_in_pieces(gpu, buffer, bytes)).await
 }
 
 /// The driver keeps a copy of what is written until it is submitted: large data goes in pieces.
-pub(super) fn write_in_pieces(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: &[u8]) {
+fn write_in_pieces(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: &[u8]) {
     const PIECE: usize = 64 << 20;
     for (index, piece) in bytes.chunks(PIECE).enumerate() {
         let offset = (index * PIECE) as u64;

@@ -1,5 +1,5 @@
 //! Adapters, and a device opened on one of them.
-use super::{experimental, ranking};
+use super::{LossSwitch, experimental, loss::Reports, ranking};
 use crate::{
     adapter::{AdapterKind, AdapterSummary},
     error::DeviceError,
@@ -7,10 +7,7 @@ use crate::{
     tuner::TuningOptions,
     tuning::Tuning,
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::path::PathBuf;
 
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +20,8 @@ pub struct GpuOptions {
     pub pipeline_cache: Option<PathBuf>,
     /// How kernels are chosen.
     pub tuning: TuningOptions,
+    /// For tests: how the device is lost.
+    pub loss: LossSwitch,
 }
 
 /// An opened device.
@@ -30,7 +29,7 @@ pub struct GpuOptions {
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) lost: Arc<Mutex<Option<String>>>,
+    reports: Reports,
     pub(super) options: GpuOptions,
     pub(super) info: wgpu::AdapterInfo,
     summary: AdapterSummary,
@@ -82,14 +81,8 @@ impl Gpu {
         }
         let (device, queue) = opened
             .map_err(|e| DeviceError::Device { adapter: summary.name.clone(), message: e.to_string() })?;
-        let lost = Arc::new(Mutex::new(None));
-        let report = Arc::clone(&lost);
-        device.set_device_lost_callback(move |reason, message| {
-            if let Ok(mut slot) = report.lock() {
-                *slot = Some(format!("{reason:?}: {message}"));
-            }
-        });
-        Ok(Self { device, queue, lost, options, info: adapter.get_info(), summary })
+        let reports = Reports::listen(&device);
+        Ok(Self { device, queue, reports, options, info: adapter.get_info(), summary })
     }
 
     /// The adapter.
@@ -114,30 +107,39 @@ impl Gpu {
         &self.summary.target
     }
 
-    /// `Err` if the device has been lost.
-    pub(super) fn check_lost(&self) -> Result<(), DeviceError> {
-        match self.lost.lock() {
-            Ok(reason) => reason.clone().map_or(Ok(()), |reason| Err(DeviceError::Lost(reason))),
-            Err(_) => Err(DeviceError::Lost("its callback panicked".to_owned())),
-        }
+    /// `Err` if the device has been lost, or has reported an error that nobody waited for.
+    pub(super) fn check(&self) -> Result<(), DeviceError> {
+        self.reports.check()
     }
 
-    /// Runs `work` and turns what wgpu reports meanwhile into an error.
+    /// Runs `work` and turns what wgpu reports meanwhile into an error. On a lost device wgpu does nothing, and says nothing
+    /// to its scopes.
     pub(super) async fn scoped<T>(
         &self,
         what: &str,
         bytes: u64,
         work: impl FnOnce() -> T,
     ) -> Result<T, DeviceError> {
+        self.check()?;
+        let lost = self.options.loss.falls_in_this_call();
+        if lost {
+            self.device.destroy();
+        }
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let result = work();
         let (validation, memory) = (validation.pop(), memory.pop());
-        if let Some(error) = validation.await {
-            self.check_lost()?;
+        #[cfg(not(target_arch = "wasm32"))]
+        if lost {
+            // What is destroyed reports that when it is asked.
+            super::loss::poll(&self.device, wgpu::PollType::Poll)?;
+        }
+        let (validation, memory) = (validation.await, memory.await);
+        self.check()?;
+        if let Some(error) = validation {
             return Err(DeviceError::Validation(format!("{what}: {error}")));
         }
-        if memory.await.is_some() {
+        if memory.is_some() {
             return Err(DeviceError::OutOfMemory { what: what.to_owned(), bytes });
         }
         Ok(result)
@@ -148,16 +150,19 @@ impl Gpu {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-            self.device.poll(wait).map_err(|e| DeviceError::Lost(e.to_string()))?;
+            let waited = super::loss::poll(&self.device, wait);
+            // The driver's reason first.
+            self.check()?;
+            waited
         }
         #[cfg(target_arch = "wasm32")]
         {
             let _ = submission;
             let (sender, receiver) = super::readback::oneshot();
             self.queue.on_submitted_work_done(move || sender.send(()));
-            receiver.await;
+            receiver.await?;
+            self.check()
         }
-        self.check_lost()
     }
 }
 

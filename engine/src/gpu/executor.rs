@@ -81,6 +81,7 @@ impl GpuExecutor {
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
         let mut unobserved = |_, _| ControlFlow::Continue(());
         let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
+        self.gpu.check()?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
             slots.push(buffers::slot(&self.gpu, *bytes).await?);
@@ -172,7 +173,7 @@ impl GpuExecutor {
     ) -> Result<(), RunError> {
         for (id, words) in run::inputs(&program.graph, inputs)? {
             if let Some(buffer) = program.buffer(id) {
-                buffers::write(&self.gpu, buffer, program.graph.desc(id), words);
+                buffers::write(&self.gpu, buffer, program.graph.desc(id), words).await?;
             }
         }
         let timestamps = match timings {
@@ -274,8 +275,7 @@ impl GpuExecutor {
         let buffer = self.state(state).await?;
         let mut all = values.to_vec();
         all.resize(state.desc().elements(), 0.0);
-        buffers::write(&self.gpu, &buffer, state.desc(), &all);
-        Ok(())
+        buffers::write(&self.gpu, &buffer, state.desc(), &all).await
     }
 
     /// Bytes of the constants and states that somebody still holds the handle of.

@@ -28,14 +28,20 @@ pub(super) async fn read(
             })
         })
         .await?;
-    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-    let submission = gpu.queue.submit([encoder.finish()]);
     let (sender, receiver) = oneshot();
-    staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result));
-    gpu.wait(submission).await?;
-    receiver.await.map_err(|e| DeviceError::Lost(format!("a buffer could not be read back: {e}")))?;
-    let mapped = staging.get_mapped_range(..).map_err(|e| DeviceError::Lost(e.to_string()))?;
+    let copied = gpu.scoped("readback", size, || {
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result));
+        submission
+    });
+    gpu.wait(copied.await?).await?;
+    let lost = |error: &dyn std::fmt::Display| {
+        DeviceError::Lost(format!("a buffer could not be read back: {error}"))
+    };
+    receiver.await?.map_err(|error| lost(&error))?;
+    let mapped = staging.get_mapped_range(..).map_err(|error| lost(&error))?;
     let bytes: &[u8] = &mapped;
     let values = match desc.dtype {
         DType::F16 => {
@@ -53,6 +59,8 @@ pub(super) async fn read(
 
 struct Shared<T> {
     value: Option<T>,
+    /// Whether no value will come any more.
+    closed: bool,
     waker: Option<Waker>,
 }
 
@@ -64,14 +72,20 @@ pub(super) struct Receiver<T>(Arc<Mutex<Shared<T>>>);
 
 /// One value from a wgpu callback to a future.
 pub(super) fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = Arc::new(Mutex::new(Shared { value: None, waker: None }));
+    let shared = Arc::new(Mutex::new(Shared { value: None, closed: false, waker: None }));
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 impl<T> Sender<T> {
     pub(super) fn send(self, value: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.value = Some(value);
+        shared.closed = true;
         if let Some(waker) = shared.waker.take() {
             waker.wake();
         }
@@ -79,12 +93,13 @@ impl<T> Sender<T> {
 }
 
 impl<T> Future for Receiver<T> {
-    type Output = T;
+    type Output = Result<T, DeviceError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match shared.value.take() {
-            Some(value) => Poll::Ready(value),
+            Some(value) => Poll::Ready(Ok(value)),
+            None if shared.closed => Poll::Ready(Err(DeviceError::Lost("it does not answer".to_owned()))),
             None => {
                 shared.waker = Some(context.waker().clone());
                 Poll::Pending

@@ -82,7 +82,7 @@ impl<'a> LaunchTrials<'a> {
             let elements = usize::try_from(size).unwrap_or(usize::MAX) / dtype.size();
             let desc = TensorDesc::new(&[elements], dtype);
             let buffer = buffers::storage(gpu, "operand of a trial", size).await?;
-            buffers::write_in_pieces(gpu, &buffer, &random(&desc));
+            buffers::fill(gpu, &buffer, &random(&desc)).await?;
             operands.push(Trial { operand: binding.operand, desc, buffer, written });
         }
         let timestamps = Timestamps::new(gpu).await?;
@@ -152,7 +152,7 @@ impl Trials for LaunchTrials<'_> {
             return Err(error.take().unwrap_or_else(again));
         }
         for trial in self.operands.iter().filter(|trial| trial.written) {
-            buffers::write_in_pieces(self.gpu, &trial.buffer, &random(&trial.desc));
+            buffers::fill(self.gpu, &trial.buffer, &random(&trial.desc)).await?;
         }
         self.submit(form, 1).await?;
         let mut results = Vec::new();
