@@ -8,10 +8,11 @@ use crate::{
     gpu::{GpuExecutor, GpuProgram},
     graph::{Graph, State},
     plan::Plan,
-    run::{Cancel, RunInput, Timing},
+    run::{Cancel, CompileObserver, RunInput, Timing},
     tensor::TensorId,
     tuner::TuningObserver,
 };
+use std::ops::ControlFlow;
 
 /// Where graphs run.
 #[derive(Debug)]
@@ -65,9 +66,18 @@ impl Executor {
 
     /// Plans a graph, uploads its constants and allocates its buffers.
     pub async fn compile(&mut self, graph: Graph) -> Result<Program, CompileError> {
+        self.compile_observed(graph, &mut |_, _| ControlFlow::Continue(())).await
+    }
+
+    /// Does the same, and tells how many of the kernels are compiled: on a GPU that may take a minute.
+    pub async fn compile_observed(
+        &mut self,
+        graph: Graph,
+        observer: &mut CompileObserver<'_>,
+    ) -> Result<Program, CompileError> {
         Ok(match self {
             Self::Cpu(cpu) => Program::Cpu(Box::new(cpu.compile(graph)?)),
-            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph).await?)),
+            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph, observer).await?)),
         })
     }
 

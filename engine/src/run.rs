@@ -6,12 +6,16 @@ use crate::{
     tensor::TensorId,
 };
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+
+/// Hears how many kernels are compiled and how many there are in all; [`ControlFlow::Break`] ends the work.
+pub type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// Data for one input of a graph.
 #[derive(Debug, Clone, Copy)]

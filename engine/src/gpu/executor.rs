@@ -14,12 +14,11 @@ use crate::{
     op::{Binding, Launch, Operand},
     plan::{Place, Plan, PlanTarget},
     residents::Residents,
-    run::{Cancel, RunInput, Timing},
+    run::{Cancel, CompileObserver, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
-use std::ops::ControlFlow;
 
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
@@ -72,13 +71,18 @@ impl GpuExecutor {
     /// Plans a graph, compiles its kernels, uploads its constants and allocates its buffers.
     ///
     /// # Errors
-    /// If the plan does not fit the device, a kernel does not compile, or memory runs out.
-    pub async fn compile(&mut self, graph: Graph) -> Result<GpuProgram, CompileError> {
+    /// If the plan does not fit the device, a kernel does not compile, memory runs out, or the observer breaks.
+    pub async fn compile(
+        &mut self,
+        graph: Graph,
+        observer: &mut CompileObserver<'_>,
+    ) -> Result<GpuProgram, CompileError> {
         self.residents.sweep();
         let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
-        let mut unobserved = |_, _| ControlFlow::Continue(());
-        let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
+        if self.pipelines.prepare(&self.gpu, keys, observer).await?.is_break() {
+            return Err(CompileError::Cancelled);
+        }
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
             slots.push(buffers::slot(&self.gpu, *bytes).await?);
