@@ -107,6 +107,9 @@ pub enum CompileError {
     /// The device refuses.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The caller asked for it.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 /// Why a run failed.

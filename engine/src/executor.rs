@@ -8,10 +8,11 @@ use crate::{
     gpu::{GpuExecutor, GpuProgram},
     graph::{Graph, State},
     plan::{Plan, PlanTarget},
-    run::{Cancel, RunInput, Timing},
+    run::{Cancel, CompileObserver, RunInput, Timing},
     tensor::TensorId,
     tuner::TuningObserver,
 };
+use std::ops::ControlFlow;
 
 /// Where graphs run.
 #[derive(Debug)]
@@ -93,9 +94,22 @@ impl Executor {
     /// # Errors
     /// If the plan is of another graph or another device, or the device refuses.
     pub async fn compile(&mut self, graph: Graph, plan: Plan) -> Result<Program, CompileError> {
+        self.compile_observed(graph, plan, &mut |_, _| ControlFlow::Continue(())).await
+    }
+
+    /// Does the same, and tells how many of the kernels are compiled: on a GPU that may take a minute.
+    ///
+    /// # Errors
+    /// As [`Executor::compile`], or if the observer breaks.
+    pub async fn compile_observed(
+        &mut self,
+        graph: Graph,
+        plan: Plan,
+        observer: &mut CompileObserver<'_>,
+    ) -> Result<Program, CompileError> {
         Ok(match self {
             Self::Cpu(cpu) => Program::Cpu(Box::new(cpu.compile(graph, plan)?)),
-            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph, plan).await?)),
+            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph, plan, observer).await?)),
         })
     }
 

@@ -1,12 +1,21 @@
 //! What every executor shares: inputs, cancellation and timings of one run.
 use crate::{error::RunError, graph::Graph, plan::PlannedOp, tensor::TensorId};
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+
+/// Hears how many kernels are compiled and how many there are in all; [`ControlFlow::Break`] ends the work.
+#[cfg(not(target_arch = "wasm32"))]
+pub type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + Send + 'a;
+
+/// Hears how many kernels are compiled and how many there are in all; [`ControlFlow::Break`] ends the work.
+#[cfg(target_arch = "wasm32")]
+pub type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// Data for one input of a graph.
 #[derive(Debug, Clone, Copy)]

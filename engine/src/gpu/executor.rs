@@ -14,12 +14,11 @@ use crate::{
     op::{Binding, Launch, Operand},
     plan::{Place, Plan, PlanTarget},
     residents::Residents,
-    run::{self, Cancel, RunInput, Timing},
+    run::{self, Cancel, CompileObserver, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
-use std::ops::ControlFlow;
 
 /// A device with its pipelines, constants and states.
 #[derive(Debug)]
@@ -72,15 +71,22 @@ impl GpuExecutor {
     /// Compiles a graph's kernels, uploads its constants and allocates its buffers.
     ///
     /// # Errors
-    /// If the plan is of another graph or another device, a kernel does not compile, or memory runs out.
-    pub async fn compile(&mut self, graph: Graph, plan: Plan) -> Result<GpuProgram, CompileError> {
+    /// If the plan is of another graph or another device, a kernel does not compile, memory runs out, or the observer
+    /// breaks.
+    pub async fn compile(
+        &mut self,
+        graph: Graph,
+        plan: Plan,
+        observer: &mut CompileObserver<'_>,
+    ) -> Result<GpuProgram, CompileError> {
         self.residents.sweep();
         if !plan.is_for(&graph, &PlanTarget::Gpu(self.gpu.target().clone())) {
             return Err(CompileError::OtherPlan);
         }
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
-        let mut unobserved = |_, _| ControlFlow::Continue(());
-        let _ = self.pipelines.prepare(&self.gpu, keys, &mut unobserved).await?;
+        if self.pipelines.prepare(&self.gpu, keys, observer).await?.is_break() {
+            return Err(CompileError::Cancelled);
+        }
         self.gpu.check()?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {

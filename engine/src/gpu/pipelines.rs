@@ -1,6 +1,6 @@
 //! Compiled kernels: made up front, in parallel, once per variant, and kept on disk where that is possible.
 use super::Gpu;
-use crate::error::DeviceError;
+use crate::{error::DeviceError, run::CompileObserver};
 use shaders::{Access, Kernel, Prepared, Variant};
 use std::{
     collections::{HashMap, HashSet},
@@ -23,14 +23,6 @@ pub(super) struct Pipeline {
     /// Of each binding, in order.
     pub(super) accesses: Vec<Access>,
 }
-
-/// Hears how many of the kernels that are compiled are done, and how many there are; may end the work.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + Send + 'a;
-
-/// Hears of kernels done and kernels in all; a break ends the work.
-#[cfg(target_arch = "wasm32")]
-pub(super) type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// All pipelines of one device.
 #[derive(Debug, Default)]

@@ -86,6 +86,7 @@ impl From<CompileError> for EngineError {
         match error {
             CompileError::Plan(error) => Self::Plan(error),
             CompileError::Device(error) => Self::Device(error),
+            CompileError::Cancelled => Self::Cancelled,
             other @ CompileError::OtherPlan => Self::Internal(other.to_string()),
         }
     }

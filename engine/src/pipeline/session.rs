@@ -210,7 +210,8 @@ impl<'a> Session<'a> {
         };
         let plan = pipeline.executor.tune(&graph, plan, &mut tell).await?;
         self.planned.include(plan.weight_bytes, plan.working_bytes());
-        Ok(self.pipeline.executor.compile(graph, plan).await?)
+        let mut tell = |done, total| observer.event(Event::Compiling { done, total });
+        Ok(pipeline.executor.compile_observed(graph, plan, &mut tell).await?)
     }
 
     /// Runs a program once and reports its timings if they are wanted.
