@@ -1,5 +1,10 @@
 //! While kernels are compiled, the caller hears how many are done, and may end it.
-use engine::{DType, Graph, error::CompileError};
+use engine::{
+    DType, Graph,
+    error::CompileError,
+    executor::{Executor, Program},
+    run::CompileObserver,
+};
 use kinora_tests::run;
 use std::ops::ControlFlow;
 
@@ -13,6 +18,11 @@ fn graph() -> Graph {
     graph
 }
 
+fn compile(executor: &mut Executor, observer: &mut CompileObserver<'_>) -> Result<Program, CompileError> {
+    let plan = executor.plan(&graph())?;
+    pollster::block_on(executor.compile_observed(graph(), plan, observer))
+}
+
 #[test]
 fn each_compiled_kernel_is_told_once() {
     for adapter in run::adapters() {
@@ -22,11 +32,11 @@ fn each_compiled_kernel_is_told_once() {
             told.push((done, total));
             ControlFlow::Continue(())
         };
-        pollster::block_on(executor.compile_observed(graph(), &mut observer)).unwrap();
+        compile(&mut executor, &mut observer).unwrap();
         assert_eq!(told, [(0, 2), (1, 2), (2, 2)], "{}", adapter.name);
         // What is there is not compiled again.
         let mut observer = |done: usize, _: usize| panic!("{done} compiled again");
-        pollster::block_on(executor.compile_observed(graph(), &mut observer)).unwrap();
+        compile(&mut executor, &mut observer).unwrap();
     }
 }
 
@@ -38,8 +48,8 @@ fn who_hears_of_it_may_end_it() {
             0 => ControlFlow::Break(()),
             _ => panic!("it went on"),
         };
-        let ended = pollster::block_on(executor.compile_observed(graph(), &mut observer));
+        let ended = compile(&mut executor, &mut observer);
         assert!(matches!(ended, Err(CompileError::Cancelled)), "{ended:?}");
-        pollster::block_on(executor.compile(graph())).unwrap();
+        compile(&mut executor, &mut |_, _| ControlFlow::Continue(())).unwrap();
     }
 }

@@ -27,6 +27,7 @@ pub struct VideoPipeline {
     pub(super) networks: Networks,
     options: LoadOptions,
     device_name: String,
+    device_is_lost: bool,
 }
 
 impl VideoPipeline {
@@ -46,7 +47,7 @@ impl VideoPipeline {
         let (executor, device_name) =
             open_executor(options.device.clone(), options.precision, options.gpu.clone()).await?;
         let networks = Networks::new(options.weights);
-        Ok(Self { model, executor, networks, options, device_name })
+        Ok(Self { model, executor, networks, options, device_name, device_is_lost: false })
     }
 
     /// The model.
@@ -89,26 +90,27 @@ impl VideoPipeline {
     /// # Errors
     /// If the settings do not fit the model, the device fails, or the observer or the job's [`crate::run::Cancel`] ends it.
     pub async fn run(&mut self, job: Job<'_>) -> Result<Report, EngineError> {
+        if self.device_is_lost {
+            self.reopen().await?;
+        }
         let Job { settings, options, observer, cancel, from } = job;
         let mut session =
             Session::new(self, Job { settings, options, observer: &mut *observer, cancel, from })?;
         let result = match session.run().await {
-            Err(EngineError::Device(error @ DeviceError::Lost(_))) => {
-                session.resume_after(&error)?;
-                session.pipeline.reopen().await?;
-                session.run().await
-            }
+            Err(EngineError::Device(error @ DeviceError::Lost(_))) => session.run_again(&error).await,
             result => result,
         };
         let report = session.report_so_far();
         session.pipeline.networks.done();
+        self.device_is_lost = matches!(result, Err(EngineError::Device(DeviceError::Lost(_))));
         result.map(|()| report)
     }
 
     /// Replaces a device that was lost, and with it all that was on it.
-    async fn reopen(&mut self) -> Result<(), EngineError> {
+    pub(super) async fn reopen(&mut self) -> Result<(), EngineError> {
         let LoadOptions { device, precision, gpu, .. } = self.options.clone();
         (self.executor, self.device_name) = open_executor(device, precision, gpu).await?;
+        self.device_is_lost = false;
         Ok(())
     }
 

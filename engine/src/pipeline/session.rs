@@ -77,7 +77,6 @@ pub(super) struct Session<'a> {
     pub(super) snapshot: Option<Snapshot>,
     /// Frames reported so far.
     pub(super) frames_done: usize,
-    resumed: bool,
     planned: PlannedMemory,
     stages: Vec<StageTime>,
 }
@@ -109,7 +108,6 @@ impl<'a> Session<'a> {
             prompts: None,
             condition: None,
             frames_done: 0,
-            resumed: false,
             planned: PlannedMemory::default(),
             stages: Vec::new(),
             pipeline,
@@ -149,13 +147,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Prepares to go on after the device was lost; `Err` if that has happened before.
-    pub(super) fn resume_after(&mut self, error: &DeviceError) -> Result<(), EngineError> {
-        if std::mem::replace(&mut self.resumed, true) {
-            return Err(EngineError::Device(error.clone()));
-        }
+    /// Goes on after the device was lost, from the last snapshot on a newly opened one.
+    pub(super) async fn run_again(&mut self, error: &DeviceError) -> Result<(), EngineError> {
         let step = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.step);
-        self.report(Event::Notice(&format!("{error}; going on from step {step} on a newly opened one")))
+        self.report(Event::Notice(&format!("{error}; going on from step {step} on a newly opened one")))?;
+        self.pipeline.reopen().await?;
+        self.run().await
     }
 
     /// What is known of the job so far.
