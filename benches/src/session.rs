@@ -45,7 +45,8 @@ impl Session {
                 Executor::Gpu(Box::new(GpuExecutor::new(gpu.map_err(|e| e.to_string())?)))
             }
         };
-        let program = pollster::block_on(executor.compile(graph)).map_err(|e| e.to_string())?;
+        let plan = executor.plan(&graph).map_err(|e| e.to_string())?;
+        let program = pollster::block_on(executor.compile(graph, plan)).map_err(|e| e.to_string())?;
         Ok(Self { executor, program })
     }
 

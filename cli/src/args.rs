@@ -13,7 +13,7 @@ pub(crate) use refusal::{Refusal, parse};
 
 /// Turns a text prompt into a video, on any GPU or on the CPU.
 #[derive(Debug, Parser)]
-#[command(name = "kinora", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "kinora", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -43,10 +43,13 @@ pub(crate) struct GenerateArgs {
     #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
     pub(crate) model: Option<PathBuf>,
 
-    /// Where to write: .mp4, .png (one numbered file per frame; frame-%04d.png says where the number goes), .apng,
-    /// .y4m, or `-` for Y4M to the standard output. A file of that name is replaced. Y4M cannot name its colours: they
-    /// are BT.601 in limited range, which ffmpeg takes at every size and players up to 576 rows; tell a player of larger
-    /// frames [default: an .mp4 named after prompt and seed, which replaces nothing]
+    /// Where to write: .mp4, .png (one numbered file per frame), .apng, .y4m, or `-` for Y4M to the standard output
+    /// [default: an .mp4 named after prompt and seed, which replaces nothing]
+    ///
+    /// A file of that name is replaced. frame-%04d.png says where the number of a frame goes.
+    ///
+    /// Y4M has no field for the colour matrix. BT.601 in limited range is written: ffmpeg assumes it at every size,
+    /// players up to 576 rows. For larger frames tell the player, as in `mpv --vf=format:colormatrix=bt.601 -`.
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) output: Option<OsString>,
 
@@ -54,19 +57,19 @@ pub(crate) struct GenerateArgs {
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) image: Option<PathBuf>,
 
-    /// How the picture becomes as large as the video
+    /// How a picture of another shape is fitted to the video
     #[arg(long, value_enum, default_value = "stretch", value_name = "HOW", help_heading = "Video")]
     pub(crate) image_fit: FitArg,
 
-    /// Columns of a frame, a multiple of 16 [default: the model's]
+    /// Width of a frame, a multiple of 16 [default: the model's]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, help_heading = "Video")]
     pub(crate) width: Option<u32>,
 
-    /// Rows of a frame, a multiple of 16 [default: the model's]
+    /// Height of a frame, a multiple of 16 [default: the model's]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, help_heading = "Video")]
     pub(crate) height: Option<u32>,
 
-    /// Frames, 4k + 1 [default: the model's]
+    /// Number of frames; rounded to one that the model makes, such as 4k + 1 [default: the model's]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Video")]
     pub(crate) frames: Option<u32>,
 
@@ -74,7 +77,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "RATE", value_parser = frames_per_second, allow_negative_numbers = true, help_heading = "Video")]
     pub(crate) fps: Option<f64>,
 
-    /// Write small frames as they are instead of enlarging them to 256 pixels and more
+    /// Write small frames as they are; else they are enlarged by a whole factor, to 256 pixels on the shorter side
     #[arg(long, help_heading = "Video")]
     pub(crate) native_size: bool,
 
@@ -82,15 +85,15 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) steps: Option<u32>,
 
-    /// How strongly the prompt pulls; 1 or less turns guidance off [default: the model's]
+    /// How strongly the video follows the prompt; 1 or less turns guidance off [default: the model's]
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) guidance: Option<f64>,
 
-    /// Change the guidance scale from step to step, as CogVideoX 5B was published with
+    /// Change the guidance scale from step to step, as the published settings of CogVideoX 5B do
     #[arg(long, help_heading = "Sampling")]
     pub(crate) dynamic_guidance: bool,
 
-    /// Number that the noise grows from: the same seed and settings, the same video [default: a new one each time]
+    /// Seed of the noise: the same seed and settings make the same video [default: a new one each time]
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) seed: Option<u64>,
 
@@ -102,7 +105,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Sampling")]
     pub(crate) scheduler: Option<SchedulerArg>,
 
-    /// Draw the noise as PyTorch on a CPU does, so that a seed means what it means in diffusers
+    /// Draw the noise as PyTorch does on a CPU, so that a seed gives the same noise as in diffusers
     #[arg(long, help_heading = "Sampling")]
     pub(crate) torch_noise: bool,
 
@@ -115,7 +118,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Computing")]
     pub(crate) device: DeviceArg,
 
-    /// Arithmetic of activations
+    /// Number format that activations are computed in
     #[arg(long, value_enum, default_value = "f32", value_name = "TYPE", help_heading = "Computing")]
     pub(crate) precision: PrecisionArg,
 
@@ -148,11 +151,11 @@ pub(crate) struct GenerateArgs {
 /// Whether kernels are tried on the device before they are used.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct TuneArgs {
-    /// Choose kernels without trying them on the GPU, and without what earlier trials have found
+    /// Do not try kernels on the GPU, and do not use what earlier trials found
     #[arg(long, help_heading = "Computing")]
     pub(crate) no_tune: bool,
 
-    /// Try kernels on software Vulkan too, which takes a while
+    /// Try kernels on software Vulkan too, which takes some minutes
     #[arg(long, conflicts_with = "no_tune", help_heading = "Computing")]
     pub(crate) tune: bool,
 }
@@ -179,11 +182,11 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     pub(crate) plan: bool,
 
-    /// Columns of a frame to plan for [default: the model's]
+    /// Width of a frame to plan for [default: the model's]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     pub(crate) width: Option<u32>,
 
-    /// Rows of a frame to plan for [default: the model's]
+    /// Height of a frame to plan for [default: the model's]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     pub(crate) height: Option<u32>,
 
@@ -215,11 +218,11 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Columns of a frame [default: the model's]
+    /// Width of a frame [default: the model's]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, requires = "model")]
     pub(crate) width: Option<u32>,
 
-    /// Rows of a frame [default: the model's]
+    /// Height of a frame [default: the model's]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, requires = "model")]
     pub(crate) height: Option<u32>,
 

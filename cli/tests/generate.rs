@@ -187,30 +187,48 @@ fn raw_video_is_not_poured_into_a_terminal() {
 #[test]
 fn being_stopped_leaves_the_old_file_and_no_new_one() {
     for signal in ["-INT", "-TERM", "-HUP"] {
-        stop(signal);
+        let here = Workspace::new();
+        fs::write(here.path("v.mp4"), "old").unwrap();
+        let line = ["generate", "fog", "--device", "cpu", "--steps", "1000", "-o", "v.mp4", "--dump", "d"];
+        let output = signalled(&here, here.command(&line), 3, signal);
+        assert_eq!(output.status.code(), Some(130), "{signal}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.is_empty());
+        assert!(output.stderr.ends_with(b"interrupted; nothing was written\n"));
+        here.holds(&["v.mp4"]);
+        assert_eq!(fs::read(here.path("v.mp4")).unwrap(), b"old");
     }
 }
 
+/// As under `nohup`.
 #[cfg(unix)]
-fn stop(signal: &str) {
+#[test]
+fn hanging_up_stays_ignored_where_it_is() {
     let here = Workspace::new();
-    fs::write(here.path("v.mp4"), "old").unwrap();
-    let line =
-        ["generate", "fog", "--device", "cpu", "--steps", "1000", "-o", "v.mp4", "--dump", "d.safetensors"];
-    let child = here.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The video's temporary file is opened when the denoising begins.
+    let line = "generate fog --device cpu --width 32 --height 32 --frames 5 --steps 200 -o v.mp4";
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &format!("trap '' HUP; exec \"$0\" {line}"), env!("CARGO_BIN_EXE_kinora")]);
+    command.current_dir(here.folder());
+    let output = signalled(&here, command, 1, "-HUP");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    here.holds(&["v.mp4"]);
+}
+
+/// Sends the run a signal once its folder holds so many files: temporary ones are opened when the denoising begins.
+#[cfg(unix)]
+fn signalled(
+    here: &Workspace,
+    mut run: std::process::Command,
+    files: usize,
+    signal: &str,
+) -> std::process::Output {
+    let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = std::time::Instant::now();
-    let parts =
+    let there =
         || fs::read_dir(here.folder()).unwrap().filter(|e| e.as_ref().unwrap().path().is_file()).count();
-    while parts() < 3 && start.elapsed().as_secs() < 60 {
+    while there() < files && start.elapsed().as_secs() < 60 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stdout.is_empty());
-    assert!(output.stderr.ends_with(b"interrupted; nothing was written\n"));
-    here.holds(&["v.mp4"]);
-    assert_eq!(fs::read(here.path("v.mp4")).unwrap(), b"old");
+    child.wait_with_output().unwrap()
 }

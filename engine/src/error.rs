@@ -101,6 +101,9 @@ pub enum CompileError {
     /// It does not fit the device.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The plan was made for something else.
+    #[error("the plan is of another graph or another device")]
+    OtherPlan,
     /// The device refuses.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -119,6 +122,9 @@ pub enum RunError {
     /// The graph has no such input.
     #[error("the graph has no input `{0}`")]
     UnknownInput(String),
+    /// An input of the graph was not given.
+    #[error("input `{0}` is missing")]
+    MissingInput(String),
     /// An input has the wrong number of values.
     #[error("input `{name}` has {got} values, expected {expected}")]
     InputLength {

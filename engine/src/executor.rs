@@ -4,10 +4,10 @@ mod cpu;
 pub use cpu::{CpuExecutor, CpuProgram};
 
 use crate::{
-    error::{CompileError, RunError},
+    error::{CompileError, PlanError, RunError},
     gpu::{GpuExecutor, GpuProgram},
     graph::{Graph, State},
-    plan::Plan,
+    plan::{Plan, PlanTarget},
     run::{Cancel, CompileObserver, RunInput, Timing},
     tensor::TensorId,
     tuner::TuningObserver,
@@ -56,28 +56,60 @@ impl Program {
 }
 
 impl Executor {
-    /// Tries kernels for what is new in a graph, on a GPU that is to be tuned; see [`GpuExecutor::tune`].
-    pub async fn tune(&mut self, graph: &Graph, observer: &mut TuningObserver<'_>) -> Result<(), RunError> {
+    /// What graphs are planned for.
+    pub fn target(&self) -> PlanTarget {
         match self {
-            Self::Cpu(_) => Ok(()),
-            Self::Gpu(gpu) => gpu.tune(graph, observer).await,
+            Self::Cpu(_) => PlanTarget::Cpu,
+            Self::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
         }
     }
 
-    /// Plans a graph, uploads its constants and allocates its buffers.
-    pub async fn compile(&mut self, graph: Graph) -> Result<Program, CompileError> {
-        self.compile_observed(graph, &mut |_, _| ControlFlow::Continue(())).await
+    /// Says how a graph would run, and what it would take.
+    ///
+    /// # Errors
+    /// If it does not fit the device.
+    pub fn plan(&self, graph: &Graph) -> Result<Plan, PlanError> {
+        Plan::new(graph, &self.target())
+    }
+
+    /// Tries kernels for what is new in a graph, on a GPU that is to be tuned, and gives back the plan with the fastest; see
+    /// [`GpuExecutor::tune`].
+    ///
+    /// # Errors
+    /// If the device is lost, or the observer breaks.
+    pub async fn tune(
+        &mut self,
+        graph: &Graph,
+        plan: Plan,
+        observer: &mut TuningObserver<'_>,
+    ) -> Result<Plan, RunError> {
+        match self {
+            Self::Cpu(_) => Ok(plan),
+            Self::Gpu(gpu) => gpu.tune(graph, plan, observer).await,
+        }
+    }
+
+    /// Makes a planned graph ready to run: compiles its kernels, brings its constants and allocates its buffers.
+    ///
+    /// # Errors
+    /// If the plan is of another graph or another device, or the device refuses.
+    pub async fn compile(&mut self, graph: Graph, plan: Plan) -> Result<Program, CompileError> {
+        self.compile_observed(graph, plan, &mut |_, _| ControlFlow::Continue(())).await
     }
 
     /// Does the same, and tells how many of the kernels are compiled: on a GPU that may take a minute.
+    ///
+    /// # Errors
+    /// As [`Executor::compile`], and if the observer breaks.
     pub async fn compile_observed(
         &mut self,
         graph: Graph,
+        plan: Plan,
         observer: &mut CompileObserver<'_>,
     ) -> Result<Program, CompileError> {
         Ok(match self {
-            Self::Cpu(cpu) => Program::Cpu(Box::new(cpu.compile(graph)?)),
-            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph, observer).await?)),
+            Self::Cpu(cpu) => Program::Cpu(Box::new(cpu.compile(graph, plan)?)),
+            Self::Gpu(gpu) => Program::Gpu(Box::new(gpu.compile(graph, plan, observer).await?)),
         })
     }
 
@@ -137,6 +169,14 @@ impl Executor {
         match self {
             Self::Cpu(cpu) => cpu.resident_bytes(),
             Self::Gpu(gpu) => gpu.resident_bytes(),
+        }
+    }
+
+    /// Bytes of all constants that were ever uploaded, or packed for the CPU.
+    pub fn brought_bytes(&self) -> u64 {
+        match self {
+            Self::Cpu(cpu) => cpu.brought_bytes(),
+            Self::Gpu(gpu) => gpu.brought_bytes(),
         }
     }
 }

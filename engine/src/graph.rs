@@ -240,6 +240,14 @@ impl Graph {
         &self.nodes
     }
 
+    /// What the caller supplies at every run, by name.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, TensorId)> {
+        self.tensors.iter().enumerate().filter_map(|(index, tensor)| match &tensor.origin {
+            Origin::Input(name) => Some((name.as_str(), TensorId(u32::try_from(index).unwrap_or(u32::MAX)))),
+            _ => None,
+        })
+    }
+
     /// Named results.
     pub fn outputs(&self) -> &[(String, TensorId)] {
         &self.outputs

@@ -29,6 +29,8 @@ pub enum PlanTarget {
 /// A schedule: for each node its launches, for each tensor its place, for each slot its size.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// What it was made for.
+    target: PlanTarget,
     /// One entry per node, in program order.
     pub ops: Vec<PlannedOp>,
     /// Sizes in bytes of the buffers that tensors take turns in.
@@ -60,6 +62,17 @@ pub struct PlannedOp {
     pub cost: Cost,
     /// Between which forms there was a choice.
     pub choice: Option<Choice>,
+}
+
+impl PlanTarget {
+    /// Whether it is the same device; what was measured on it meanwhile does not matter.
+    fn is_same_device(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cpu, Self::Cpu) => true,
+            (Self::Gpu(a), Self::Gpu(b)) => *a == Target { tuning: a.tuning.clone(), ..b.clone() },
+            _ => false,
+        }
+    }
 }
 
 impl Plan {
@@ -97,7 +110,23 @@ impl Plan {
         }
         let (slots, places) = memory.finish(graph);
         let (weight_bytes, state_bytes) = (weight_bytes(graph, target, &ops), state_bytes(graph, target));
-        Ok(Self { ops, slots, places, weight_bytes, state_bytes })
+        Ok(Self { target: target.clone(), ops, slots, places, weight_bytes, state_bytes })
+    }
+
+    /// What it was made for.
+    pub fn target(&self) -> &PlanTarget {
+        &self.target
+    }
+
+    /// Whether it says how this graph runs on this target.
+    pub(crate) fn is_for(&self, graph: &Graph, target: &PlanTarget) -> bool {
+        let same = |(op, node): (&PlannedOp, &Node)| {
+            op.name == node.op.name() && op.shape == graph.desc(node.output).shape
+        };
+        self.target.is_same_device(target)
+            && self.places.len() == graph.tensors().len()
+            && self.ops.len() == graph.nodes().len()
+            && self.ops.iter().zip(graph.nodes()).all(same)
     }
 
     /// Bytes of all slots and states: what a run needs beside the weights.

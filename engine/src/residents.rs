@@ -10,6 +10,7 @@ use std::{collections::HashMap, hash::Hash};
 pub(crate) struct Residents<F, W, S> {
     weights: HashMap<(u64, F), Resident<WeakWeight, W>>,
     states: HashMap<u64, Resident<WeakState, S>>,
+    brought: u64,
 }
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ struct Resident<H, T> {
 
 impl<F, W, S> Default for Residents<F, W, S> {
     fn default() -> Self {
-        Self { weights: HashMap::new(), states: HashMap::new() }
+        Self { weights: HashMap::new(), states: HashMap::new(), brought: 0 }
     }
 }
 
@@ -34,6 +35,7 @@ impl<F: Eq + Hash, W, S> Residents<F, W, S> {
     /// Holds a weight in a form, of so many bytes.
     pub(crate) fn keep_weight(&mut self, weight: &Weight, form: F, value: W, bytes: u64) {
         let resident = Resident { handle: weight.downgrade(), value, bytes };
+        self.brought += bytes;
         self.weights.insert((weight.id(), form), resident);
     }
 
@@ -55,6 +57,11 @@ impl<F: Eq + Hash, W, S> Residents<F, W, S> {
     pub(crate) fn sweep(&mut self) {
         self.weights.retain(|_, resident| resident.handle.is_alive());
         self.states.retain(|_, resident| resident.handle.is_alive());
+    }
+
+    /// Bytes of all weights that were ever brought here.
+    pub(crate) fn brought(&self) -> u64 {
+        self.brought
     }
 
     /// Bytes of all that is held.

@@ -1,10 +1,5 @@
 //! What every executor shares: inputs, cancellation and timings of one run.
-use crate::{
-    error::RunError,
-    graph::{Graph, Origin},
-    plan::PlannedOp,
-    tensor::TensorId,
-};
+use crate::{error::RunError, graph::Graph, plan::PlannedOp, tensor::TensorId};
 use std::{
     ops::ControlFlow,
     sync::{
@@ -15,6 +10,11 @@ use std::{
 };
 
 /// Hears how many kernels are compiled and how many there are in all; [`ControlFlow::Break`] ends the work.
+#[cfg(not(target_arch = "wasm32"))]
+pub type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + Send + 'a;
+
+/// Hears how many kernels are compiled and how many there are in all; [`ControlFlow::Break`] ends the work.
+#[cfg(target_arch = "wasm32")]
 pub type CompileObserver<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// Data for one input of a graph.
@@ -47,7 +47,7 @@ impl<'a> RunInput<'a> {
     }
 
     /// The values as 32-bit words.
-    pub(crate) fn words(&self) -> &'a [f32] {
+    fn words(&self) -> &'a [f32] {
         match self.data {
             RunData::F32(data) => data,
             RunData::U32(data) => bytemuck::cast_slice(data),
@@ -55,13 +55,9 @@ impl<'a> RunInput<'a> {
     }
 
     /// The graph's tensor of this name.
-    pub(crate) fn find(&self, graph: &Graph) -> Result<TensorId, RunError> {
-        let position = graph
-            .tensors()
-            .iter()
-            .position(|t| matches!(&t.origin, Origin::Input(name) if name == self.name))
-            .ok_or_else(|| RunError::UnknownInput(self.name.to_owned()))?;
-        let id = TensorId(u32::try_from(position).unwrap_or(u32::MAX));
+    fn find(&self, graph: &Graph) -> Result<TensorId, RunError> {
+        let found = graph.inputs().find(|(name, _)| *name == self.name);
+        let (_, id) = found.ok_or_else(|| RunError::UnknownInput(self.name.to_owned()))?;
         let expected = graph.desc(id).elements();
         if self.words().len() != expected {
             return Err(RunError::InputLength {
@@ -71,6 +67,23 @@ impl<'a> RunInput<'a> {
             });
         }
         Ok(id)
+    }
+}
+
+/// The values of all inputs of a graph.
+///
+/// # Errors
+/// If one is missing, unknown, or of another length.
+pub(crate) fn inputs<'a>(
+    graph: &Graph,
+    given: &[RunInput<'a>],
+) -> Result<Vec<(TensorId, &'a [f32])>, RunError> {
+    let found = given.iter().map(|input| Ok((input.find(graph)?, input.words())));
+    let found = found.collect::<Result<Vec<_>, RunError>>()?;
+    let missing = graph.inputs().find(|(_, id)| !found.iter().any(|(given, _)| given == id));
+    match missing {
+        Some((name, _)) => Err(RunError::MissingInput(name.to_owned())),
+        None => Ok(found),
     }
 }
 

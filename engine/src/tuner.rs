@@ -47,4 +47,9 @@ pub enum TuningEvent<'a> {
 }
 
 /// Hears of events; [`ControlFlow::Break`] ends the tuning.
+#[cfg(not(target_arch = "wasm32"))]
+pub type TuningObserver<'a> = dyn FnMut(TuningEvent<'_>) -> ControlFlow<()> + Send + 'a;
+
+/// Hears of events; [`ControlFlow::Break`] ends the tuning.
+#[cfg(target_arch = "wasm32")]
 pub type TuningObserver<'a> = dyn FnMut(TuningEvent<'_>) -> ControlFlow<()> + 'a;

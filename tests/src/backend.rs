@@ -66,7 +66,8 @@ pub fn compute(
     inputs: &[RunInput<'_>],
 ) -> Result<BTreeMap<String, Recorded>, String> {
     pollster::block_on(async {
-        let mut program = executor.compile(graph).await.map_err(|e| e.to_string())?;
+        let plan = executor.plan(&graph).map_err(|e| e.to_string())?;
+        let mut program = executor.compile(graph, plan).await.map_err(|e| e.to_string())?;
         executor.run(&mut program, inputs, &Cancel::default(), None).await.map_err(|e| e.to_string())?;
         let mut found = BTreeMap::new();
         for (name, id) in program.graph().outputs() {

@@ -28,7 +28,8 @@ pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String>
     let named = inputs(case);
     let inputs: Vec<RunInput<'_>> = named.iter().map(|(name, data)| RunInput::f32(name, data)).collect();
     pollster::block_on(async {
-        let mut program = executor.compile(graph).await.map_err(|e| e.to_string())?;
+        let plan = executor.plan(&graph).map_err(|e| e.to_string())?;
+        let mut program = executor.compile(graph, plan).await.map_err(|e| e.to_string())?;
         executor.run(&mut program, &inputs, &Cancel::default(), None).await.map_err(|e| e.to_string())?;
         let got = executor.read(&program, out).await.map_err(|e| e.to_string())?;
         executor.check_guards(&program).await.map_err(|e| e.to_string())?;

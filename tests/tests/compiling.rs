@@ -17,16 +17,17 @@ fn graph() -> Graph {
 fn each_compiled_kernel_is_told_once() {
     for adapter in run::adapters() {
         let mut executor = run::gpu(adapter.index, false);
+        let plan = executor.plan(&graph()).unwrap();
         let mut told = Vec::new();
         let mut observer = |done: usize, total: usize| {
             told.push((done, total));
             ControlFlow::Continue(())
         };
-        pollster::block_on(executor.compile_observed(graph(), &mut observer)).unwrap();
+        pollster::block_on(executor.compile_observed(graph(), plan.clone(), &mut observer)).unwrap();
         assert_eq!(told, [(0, 2), (1, 2), (2, 2)], "{}", adapter.name);
         // What is there is not compiled again.
         let mut observer = |done: usize, _: usize| panic!("{done} compiled again");
-        pollster::block_on(executor.compile_observed(graph(), &mut observer)).unwrap();
+        pollster::block_on(executor.compile_observed(graph(), plan.clone(), &mut observer)).unwrap();
     }
 }
 
@@ -34,12 +35,13 @@ fn each_compiled_kernel_is_told_once() {
 fn who_hears_of_it_may_end_it() {
     for adapter in run::adapters() {
         let mut executor = run::gpu(adapter.index, false);
+        let plan = executor.plan(&graph()).unwrap();
         let mut observer = |done: usize, _: usize| match done {
             0 => ControlFlow::Break(()),
             _ => panic!("it went on"),
         };
-        let ended = pollster::block_on(executor.compile_observed(graph(), &mut observer));
+        let ended = pollster::block_on(executor.compile_observed(graph(), plan.clone(), &mut observer));
         assert!(matches!(ended, Err(CompileError::Cancelled)), "{ended:?}");
-        pollster::block_on(executor.compile(graph())).unwrap();
+        pollster::block_on(executor.compile(graph(), plan)).unwrap();
     }
 }

@@ -32,7 +32,8 @@ fn product(weight: &Weight, state: &State) -> Graph {
 }
 
 fn compile(executor: &mut Executor, graph: Graph) -> Program {
-    block_on(executor.compile(graph)).unwrap_or_else(|e| panic!("{e}"))
+    let plan = executor.plan(&graph).unwrap_or_else(|e| panic!("{e}"));
+    block_on(executor.compile(graph, plan)).unwrap_or_else(|e| panic!("{e}"))
 }
 
 #[test]

@@ -31,6 +31,7 @@ const ENGINE_FLOORS: &[(&str, &[&str])] = &[
     ("tuning", &["tensor"]),
     ("error", &["tensor", "tuning"]),
     ("stopwatch", &["tensor", "tuning", "error"]),
+    ("send", &["tensor", "tuning", "error", "stopwatch"]),
     ("tiling", &["tuning", "error", "stopwatch"]),
     ("video", &["tensor", "tuning", "error", "stopwatch", "tiling"]),
     ("picture", &["tensor", "tuning", "error", "stopwatch", "tiling"]),

@@ -24,7 +24,7 @@ fn open(adapter: &AdapterSummary, mode: TuningMode, folder: &Path) -> Executor {
     Executor::Gpu(Box::new(GpuExecutor::new(gpu)))
 }
 
-/// Tunes a graph; how many shapes were new, and what was said.
+/// Tunes a graph; how many shapes were new, and what was said. The plan that comes back is one with all that is known.
 fn tune(executor: &mut Executor, graph: &Graph) -> (usize, Vec<String>) {
     let (mut shapes, mut notices) = (0, Vec::new());
     let mut observer = |event: TuningEvent<'_>| {
@@ -34,7 +34,10 @@ fn tune(executor: &mut Executor, graph: &Graph) -> (usize, Vec<String>) {
         }
         ControlFlow::Continue(())
     };
-    pollster::block_on(executor.tune(graph, &mut observer)).unwrap_or_else(|e| panic!("{e}"));
+    let plan = executor.plan(graph).unwrap_or_else(|e| panic!("{e}"));
+    let tuned =
+        pollster::block_on(executor.tune(graph, plan, &mut observer)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(tuned.target(), &executor.target());
     (shapes, notices)
 }
 
@@ -80,6 +83,21 @@ fn products_are_tuned_once_and_stay_right() {
         let stored = open(&adapter, TuningMode::Stored, folder.path());
         assert_eq!(table(&stored), found);
     }
+}
+
+#[test]
+fn a_plan_from_before_the_trials_is_made_anew() {
+    let adapter = run::main_adapter();
+    let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+    let mut executor = open(&adapter, TuningMode::Always, folder.path());
+    let graph = graph(&matmul::plain(Sizes::f32(8, 8, 8)));
+    let before = executor.plan(&graph).unwrap_or_else(|e| panic!("{e}"));
+    // Another plan of the same shapes has been tuned meanwhile: nothing is left to be tried for this one.
+    assert_eq!(tune(&mut executor, &graph).0, 1);
+    assert_ne!(before.target(), &executor.target());
+    let mut observer = |_: TuningEvent<'_>| panic!("there is nothing to be told");
+    let after = pollster::block_on(executor.tune(&graph, before, &mut observer));
+    assert_eq!(after.unwrap_or_else(|e| panic!("{e}")).target(), &executor.target());
 }
 
 #[test]
@@ -134,7 +152,8 @@ fn an_observer_can_end_the_tuning() {
     let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let mut executor = open(&adapter, TuningMode::Always, folder.path());
     let graph = graph(&matmul::plain(Sizes::f32(8, 8, 8)));
-    let ended = pollster::block_on(executor.tune(&graph, &mut |_| ControlFlow::Break(())));
+    let plan = executor.plan(&graph).unwrap_or_else(|e| panic!("{e}"));
+    let ended = pollster::block_on(executor.tune(&graph, plan, &mut |_| ControlFlow::Break(())));
     assert!(matches!(ended, Err(RunError::Cancelled)));
 }
 

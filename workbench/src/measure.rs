@@ -90,7 +90,9 @@ impl Peaks {
 
 /// The fastest of several measurements: a peak is what nothing disturbed.
 async fn best(executor: &mut Executor, case: &BenchCase) -> Result<KernelTime, EngineError> {
-    let mut program = executor.compile(case.graph()?).await?;
+    let graph = case.graph()?;
+    let plan = executor.plan(&graph)?;
+    let mut program = executor.compile(graph, plan).await?;
     let mut best: Option<KernelTime> = None;
     for _ in 0..5 {
         let measured = measure(executor, &mut program, &[], 1).await?;

@@ -74,9 +74,9 @@ impl ModelBench {
         observer: &mut TuningObserver<'_>,
     ) -> Result<StageTimes, EngineError> {
         let executor = self.pipeline.executor();
-        executor.tune(&stage.graph, observer).await?;
+        let plan = executor.tune(&stage.graph, stage.plan, observer).await?;
         let values = inputs(&stage.graph);
-        let mut program = executor.compile(stage.graph).await?;
+        let mut program = executor.compile(stage.graph, plan).await?;
         fill_states(executor, program.graph()).await?;
         let inputs: Vec<RunInput<'_>> = values.iter().map(|(name, values)| values.named(name)).collect();
         let measured = measure(executor, &mut program, &inputs, runs).await?;

@@ -77,8 +77,9 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
     for case in cases {
         ui::note(&format!("measuring {}", case.name));
         let graph = case.graph().map_err(failed(setup))?;
-        executor.tune(&graph, &mut note_tuning).await.map_err(failed(setup))?;
-        let mut program = executor.compile(graph).await.map_err(failed(setup))?;
+        let plan = executor.plan(&graph).map_err(failed(setup))?;
+        let plan = executor.tune(&graph, plan, &mut note_tuning).await.map_err(failed(setup))?;
+        let mut program = executor.compile(graph, plan).await.map_err(failed(setup))?;
         let measured =
             measure(&mut executor, &mut program, &[], args.runs as usize).await.map_err(failed(setup))?;
         rows.push(Row::of_case(case.name, &measured));

@@ -1,11 +1,11 @@
 //! Runs a planned graph on the CPU.
 use crate::{
     cpu::{CpuInput, CpuIo, FormedWeight, WeightForm, widen},
-    error::{PlanError, RunError},
+    error::{CompileError, RunError},
     graph::{Graph, Origin, State},
     plan::{Place, Plan, PlanTarget},
     residents::Residents,
-    run::{Cancel, RunInput, Timing},
+    run::{self, Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::TensorId,
     weight::Weight,
@@ -38,13 +38,15 @@ enum Constant {
 }
 
 impl CpuExecutor {
-    /// Plans a graph, brings its constants into the forms that the kernels read, and allocates its buffers.
+    /// Brings a graph's constants into the forms that the kernels read, and allocates its buffers.
     ///
     /// # Errors
-    /// If the graph cannot be planned.
-    pub fn compile(&mut self, graph: Graph) -> Result<CpuProgram, PlanError> {
+    /// If the plan is of another graph, or of a GPU.
+    pub fn compile(&mut self, graph: Graph, plan: Plan) -> Result<CpuProgram, CompileError> {
         self.residents.sweep();
-        let plan = Plan::new(&graph, &PlanTarget::Cpu)?;
+        if !plan.is_for(&graph, &PlanTarget::Cpu) {
+            return Err(CompileError::OtherPlan);
+        }
         let mut constants = Vec::with_capacity(plan.ops.len());
         for (node, op) in graph.nodes().iter().zip(&plan.ops) {
             let inputs = node.inputs.iter().zip(&op.forms);
@@ -84,10 +86,8 @@ impl CpuExecutor {
         cancel: &Cancel,
         mut timings: Option<&mut Vec<Timing>>,
     ) -> Result<(), RunError> {
-        for input in inputs {
-            let id = input.find(&program.graph)?;
+        for (id, words) in run::inputs(&program.graph, inputs)? {
             if let Place::Slot(slot) = *program.plan.place(id) {
-                let words = input.words();
                 program.slots[slot][..words.len()].copy_from_slice(words);
             }
         }
@@ -166,6 +166,11 @@ impl CpuExecutor {
     pub fn resident_bytes(&mut self) -> u64 {
         self.residents.sweep();
         self.residents.bytes()
+    }
+
+    /// Bytes of all constants that were ever brought here.
+    pub fn brought_bytes(&self) -> u64 {
+        self.residents.brought()
     }
 
     fn state(&mut self, state: &State) -> &mut Vec<f32> {

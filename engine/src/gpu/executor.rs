@@ -14,7 +14,7 @@ use crate::{
     op::{Binding, Launch, Operand},
     plan::{Place, Plan, PlanTarget},
     residents::Residents,
-    run::{Cancel, CompileObserver, RunInput, Timing},
+    run::{self, Cancel, CompileObserver, RunInput, Timing},
     stopwatch::Stopwatch,
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
@@ -68,17 +68,20 @@ impl GpuExecutor {
         &self.gpu
     }
 
-    /// Plans a graph, compiles its kernels, uploads its constants and allocates its buffers.
+    /// Compiles a graph's kernels, uploads its constants and allocates its buffers.
     ///
     /// # Errors
-    /// If the plan does not fit the device, a kernel does not compile, memory runs out, or the observer breaks.
+    /// If the plan is of another graph or another device, a kernel does not compile, memory runs out, or the observer breaks.
     pub async fn compile(
         &mut self,
         graph: Graph,
+        plan: Plan,
         observer: &mut CompileObserver<'_>,
     ) -> Result<GpuProgram, CompileError> {
         self.residents.sweep();
-        let plan = Plan::new(&graph, &PlanTarget::Gpu(self.gpu.target().clone()))?;
+        if !plan.is_for(&graph, &PlanTarget::Gpu(self.gpu.target().clone())) {
+            return Err(CompileError::OtherPlan);
+        }
         let keys = plan.ops.iter().flat_map(|op| &op.launches).map(launch::key);
         if self.pipelines.prepare(&self.gpu, keys, observer).await?.is_break() {
             return Err(CompileError::Cancelled);
@@ -172,10 +175,9 @@ impl GpuExecutor {
         cancel: &Cancel,
         mut timings: Option<&mut Vec<Timing>>,
     ) -> Result<(), RunError> {
-        for input in inputs {
-            let id = input.find(&program.graph)?;
+        for (id, words) in run::inputs(&program.graph, inputs)? {
             if let Some(buffer) = program.buffer(id) {
-                buffers::write(&self.gpu, buffer, program.graph.desc(id), input.words());
+                buffers::write(&self.gpu, buffer, program.graph.desc(id), words);
             }
         }
         let timestamps = match timings {
@@ -285,6 +287,11 @@ impl GpuExecutor {
     pub fn resident_bytes(&mut self) -> u64 {
         self.residents.sweep();
         self.residents.bytes()
+    }
+
+    /// Bytes of all constants that were ever brought here.
+    pub fn brought_bytes(&self) -> u64 {
+        self.residents.brought()
     }
 }
 

@@ -100,22 +100,26 @@ impl Tuner {
 }
 
 impl GpuExecutor {
-    /// Tries the forms of what is new in a graph, and plans with the fastest from then on.
+    /// Tries the forms of what is new in a graph, and plans with the fastest from then on; the plan that it gives back is the
+    /// graph's with those.
     ///
     /// Does nothing unless [`super::GpuOptions::tuning`] asks for it. Takes some seconds at most for each graph.
     ///
     /// # Errors
     /// If the device is lost, or the observer breaks.
-    pub async fn tune(&mut self, graph: &Graph, observer: &mut TuningObserver<'_>) -> Result<(), RunError> {
-        let Some(tuner) = &mut self.tuner else { return Ok(()) };
+    pub async fn tune(
+        &mut self,
+        graph: &Graph,
+        plan: Plan,
+        observer: &mut TuningObserver<'_>,
+    ) -> Result<Plan, RunError> {
+        let Some(tuner) = &mut self.tuner else { return Ok(plan) };
         if let Some(notice) = tuner.notice.take() {
             tell(observer, TuningEvent::Notice(&notice))?;
         }
         if !tuner.tries {
-            return Ok(());
+            return Ok(plan);
         }
-        // A graph that cannot be planned is refused when it is compiled.
-        let Ok(plan) = Plan::new(graph, &PlanTarget::Gpu(self.gpu.target().clone())) else { return Ok(()) };
         let jobs = tuner.jobs(&plan.ops);
         let (clock, budget, total) = (Stopwatch::start(), tuner.budget, jobs.len());
         for (done, job) in jobs.iter().enumerate() {
@@ -126,14 +130,19 @@ impl GpuExecutor {
                 break;
             }
             tell(observer, TuningEvent::Progress { done, total })?;
-            let tried = self.try_forms(graph, &plan.ops[job.node], job, &|| clock.elapsed() < budget).await;
+            let tried = self.try_forms(graph, &plan.ops[job.node], job, || clock.elapsed() < budget).await;
             self.adopt();
             tried?;
         }
         if total > 0 {
             tell(observer, TuningEvent::Progress { done: total, total })?;
         }
-        Ok(())
+        let target = PlanTarget::Gpu(self.gpu.target().clone());
+        if plan.target() == &target {
+            return Ok(plan);
+        }
+        // What is known has grown since the plan was made. The old one runs in any case.
+        Ok(Plan::new(graph, &target).unwrap_or(plan))
     }
 
     /// What has been tried on this device; `None` if it is not tuned.
@@ -153,7 +162,7 @@ impl GpuExecutor {
         graph: &Graph,
         op: &PlannedOp,
         job: &Job,
-        in_time: &dyn Fn() -> bool,
+        in_time: impl Fn() -> bool,
     ) -> Result<(), DeviceError> {
         let Some(tuner) = &mut self.tuner else { return Ok(()) };
         let node = &graph.nodes()[job.node];
@@ -182,8 +191,8 @@ impl GpuExecutor {
         };
         let known = tuner.table.entries.get(key).cloned().unwrap_or_default();
         let adapter = self.gpu.summary();
-        let mut keep = |entry: &Entry| tuner.keep(key, entry, adapter);
-        let search = Search { forms, in_time, keep: &mut keep };
+        let keep = |entry: &Entry| tuner.keep(key, entry, adapter);
+        let search = Search { forms, in_time, keep };
         search.run(known, &mut trials).await?;
         Ok(())
     }

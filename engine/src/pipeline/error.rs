@@ -87,6 +87,7 @@ impl From<CompileError> for EngineError {
             CompileError::Plan(error) => Self::Plan(error),
             CompileError::Device(error) => Self::Device(error),
             CompileError::Cancelled => Self::Cancelled,
+            other @ CompileError::OtherPlan => Self::Internal(other.to_string()),
         }
     }
 }

@@ -69,6 +69,11 @@ impl VideoPipeline {
         &mut self.executor
     }
 
+    /// Bytes of constants and states that are on the device, or packed for the CPU.
+    pub fn resident_bytes(&mut self) -> u64 {
+        self.executor.resident_bytes()
+    }
+
     /// Completes and checks a request; see [`Model::resolve`].
     ///
     /// # Errors
@@ -109,9 +114,6 @@ impl VideoPipeline {
 
     /// What graphs are planned for.
     pub(super) fn plan_target(&self) -> PlanTarget {
-        match &self.executor {
-            Executor::Cpu(_) => PlanTarget::Cpu,
-            Executor::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
-        }
+        self.executor.target()
     }
 }

@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
         stage: &'static str,
         graph: Graph,
     ) -> Result<Program, EngineError> {
-        let plan = Plan::new(&graph, &self.pipeline.plan_target())?;
+        let plan = self.pipeline.executor.plan(&graph)?;
         self.prepare_planned(stage, graph, plan).await
     }
 
@@ -208,10 +208,10 @@ impl<'a> Session<'a> {
                 TuningEvent::Progress { done, total } => Event::Tuning { done, total },
             })
         };
-        pipeline.executor.tune(&graph, &mut tell).await?;
+        let plan = pipeline.executor.tune(&graph, plan, &mut tell).await?;
         self.planned.include(plan.weight_bytes, plan.working_bytes());
         let mut tell = |done, total| observer.event(Event::Compiling { done, total });
-        Ok(pipeline.executor.compile_observed(graph, &mut tell).await?)
+        Ok(pipeline.executor.compile_observed(graph, plan, &mut tell).await?)
     }
 
     /// Runs a program once and reports its timings if they are wanted.

@@ -16,13 +16,13 @@ pub(crate) trait Trials {
 }
 
 /// What one search works with.
-pub(crate) struct Search<'a> {
+pub(crate) struct Search<'a, I, K> {
     /// Names of the legal forms.
     pub(crate) forms: &'a [String],
     /// Whether there is time for another trial.
-    pub(crate) in_time: &'a dyn Fn() -> bool,
+    pub(crate) in_time: I,
     /// Called with what is known so far before and after each trial: a trial that brings down the driver is not repeated.
-    pub(crate) keep: &'a mut dyn FnMut(&Entry),
+    pub(crate) keep: K,
 }
 
 /// A form replaces the heuristic's only if it takes at most this share of its time.
@@ -34,7 +34,7 @@ const CLOSE: f64 = 1.25;
 /// What a form is noted as while it runs.
 const UNFINISHED: &str = "it did not finish";
 
-impl Search<'_> {
+impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
     /// Tries what `known` lacks, as long as there is time; `None` if the heuristic's form does not run.
     ///
     /// # Errors
