@@ -95,9 +95,8 @@ fn a_job_goes_on_after_a_loss_in_any_stage() {
 fn a_second_loss_in_one_job_is_an_error() {
     let loss = LossSwitch::default();
     let (mut pipeline, settings) = open(&loss);
-    let (result, seen) = job(&mut pipeline, &settings, &loss, |event, _| {
-        matches!(event, Event::Step { done: 2, .. })
-    });
+    let (result, seen) =
+        job(&mut pipeline, &settings, &loss, |event, _| matches!(event, Event::Step { done: 2, .. }));
     assert!(matches!(result, Err(EngineError::Device(DeviceError::Lost(_)))), "{result:?}");
     assert_eq!(seen.steps.iter().filter(|done| **done == 2).count(), 2, "{:?}", seen.steps);
     assert!(seen.frames.is_empty());
