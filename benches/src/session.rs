@@ -1,8 +1,8 @@
 //! A device with a case made ready on it.
 use engine::{
-    executor::{Executor, Program},
-    gpu::{Gpu, GpuExecutor, GpuOptions},
-    run::{Cancel, Timing},
+    compute::executor::{Executor, Program},
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions},
+    compute::run::{Cancel, Timing},
 };
 use kinora_tests::run;
 use std::time::{Duration, Instant};

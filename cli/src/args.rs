@@ -5,7 +5,7 @@ mod video;
 
 use crate::device::DeviceArg;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use engine::nn::Precision;
+use engine::compute::nn::Precision;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

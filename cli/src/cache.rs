@@ -1,8 +1,8 @@
 //! Where compiled GPU pipelines and what was measured of them are kept between runs.
 
 use crate::args::TuneArgs;
-use engine::gpu::GpuOptions;
-use engine::tuner::{TuningMode, TuningOptions};
+use engine::compute::gpu::GpuOptions;
+use engine::compute::tuner::{TuningMode, TuningOptions};
 use std::path::PathBuf;
 
 /// A GPU as commands use it: with what is kept, and tuned as asked.

@@ -3,7 +3,7 @@
 
 use crate::args::PrecisionArg;
 use crate::device::{CPU, DeviceArg};
-use engine::error::DeviceError;
+use engine::compute::error::DeviceError;
 use engine::pipeline::{Cause, EngineError};
 
 /// What is known of a run when something goes wrong in it.

@@ -2,7 +2,7 @@
 
 use crate::encode::staging::remove_unfinished;
 use crate::error::{Failure, Result};
-use engine::run::Cancel;
+use engine::compute::run::Cancel;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);

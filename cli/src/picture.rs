@@ -7,7 +7,7 @@ mod orientation;
 mod tests;
 
 use crate::error::{Failure, Result};
-use engine::video::Frame;
+use engine::Frame;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

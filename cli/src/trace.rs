@@ -2,7 +2,7 @@
 
 use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::Result;
-use engine::run::Timing;
+use engine::compute::run::Timing;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;

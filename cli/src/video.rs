@@ -1,3 +1,3 @@
 //! The picture type that the engine hands over and the encoders take.
 
-pub(crate) use engine::video::Frame;
+pub(crate) use engine::Frame;

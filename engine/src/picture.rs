@@ -52,7 +52,7 @@ const MOST_PIXELS: u64 = 1 << 28;
 ///
 /// # Errors
 /// If there are no pixels, or not as many as the size says.
-pub fn fit(picture: &Frame, width: u32, height: u32, fit: Fit) -> Result<Frame, PictureError> {
+pub(crate) fn fit(picture: &Frame, width: u32, height: u32, fit: Fit) -> Result<Frame, PictureError> {
     check(picture)?;
     check_size(width, height)?;
     let (covering_width, covering_height) = match fit {
@@ -77,7 +77,7 @@ pub fn fit(picture: &Frame, width: u32, height: u32, fit: Fit) -> Result<Frame, 
 
 /// `[H, W, 3]` between -1 and 1.
 #[must_use]
-pub fn values(picture: &Frame) -> Vec<f32> {
+pub(crate) fn values(picture: &Frame) -> Vec<f32> {
     picture.rgb.iter().map(|byte| 2.0 * (f32::from(*byte) / 255.0) - 1.0).collect()
 }
 

@@ -2,9 +2,9 @@
 use crate::{golden::Recorded, run};
 use engine::{
     DType, Graph,
-    executor::Executor,
+    compute::executor::Executor,
+    compute::run::{Cancel, RunInput},
     pipeline::{DeviceChoice, TensorData},
-    run::{Cancel, RunInput},
 };
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,6 @@
 //! One op on one set of shapes, with what it must equal.
 use crate::Tolerance;
-use engine::{DType, Graph, TensorId, Weight, op::OpError};
+use engine::{DType, Graph, TensorId, Weight, compute::op::OpError};
 use model_loader::{Bytes, HostTensor};
 
 /// How a case hands a tensor to the graph.

@@ -3,12 +3,12 @@
 use crate::{Case, run};
 use engine::{
     DType,
-    adapter::AdapterSummary,
-    executor::Executor,
-    gpu::{Gpu, GpuExecutor, GpuOptions},
-    plan::{Plan, PlanTarget},
-    target::{CooperativeMatrices, Target},
-    tuning::Choice,
+    compute::adapter::AdapterSummary,
+    compute::executor::Executor,
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions},
+    compute::plan::{Plan, PlanTarget},
+    compute::target::{CooperativeMatrices, Target},
+    compute::tuning::Choice,
 };
 
 /// Fragments of each kind, on the adapter as if it were a card with subgroups of 32; then the adapter's own.

@@ -1,7 +1,7 @@
 //! Numbers recorded from diffusers: `golden.safetensors` with `golden.json` beside it.
 use engine::{
+    Frame,
     pipeline::{RecordedNoise, Request, TensorData},
-    video::Frame,
 };
 use model_loader::ModelFolder;
 use safetensors::{Dtype, SafeTensors};

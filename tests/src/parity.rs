@@ -4,8 +4,8 @@ use crate::{
     golden::{GoldenTensor, Recorded},
 };
 use engine::{
-    gpu::GpuOptions,
-    nn::Precision,
+    compute::gpu::GpuOptions,
+    compute::nn::Precision,
     pipeline::{
         DeviceChoice, EngineError, Event, Job, JobOptions, LoadOptions, Request, TensorData, VideoPipeline,
     },

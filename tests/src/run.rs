@@ -2,11 +2,11 @@
 use crate::{Case, Role, case::narrow, compare};
 use engine::{
     DType,
-    adapter::{AdapterKind, AdapterSummary},
-    executor::CpuExecutor,
-    executor::Executor,
-    gpu::{Gpu, GpuExecutor, GpuOptions},
-    run::{Cancel, RunInput},
+    compute::adapter::{AdapterKind, AdapterSummary},
+    compute::executor::CpuExecutor,
+    compute::executor::Executor,
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions},
+    compute::run::{Cancel, RunInput},
 };
 
 /// Runs a case; `Err` says what is wrong with the result.

@@ -5,14 +5,14 @@
 
 use engine::{
     DType, Graph,
-    executor::Executor,
+    compute::executor::Executor,
+    compute::nn::Precision,
+    compute::run::RunInput,
     models::{
         Context, ContextInputs, DenoisingTransformer, StepInputs, TextEncoder, Times,
         cogvideox::CogVideoXTransformer, encoders::t5::T5Encoder,
     },
-    nn::Precision,
     pipeline::TensorData,
-    run::RunInput,
 };
 use kinora_tests::{
     Golden,

@@ -1,9 +1,9 @@
 //! While kernels are compiled, the caller hears how many are done, and may end it.
 use engine::{
     DType, Graph,
-    error::CompileError,
-    executor::{Executor, Program},
-    run::CompileObserver,
+    compute::error::CompileError,
+    compute::executor::{Executor, Program},
+    compute::run::CompileObserver,
 };
 use kinora_tests::run;
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
 //! Attention on cooperative matrices, on every adapter.
-use engine::{DType, ops::Mask, target::Target};
+use engine::{DType, compute::ops::Mask, compute::target::Target};
 use kinora_tests::{
     Case, Tolerance,
     cooperative::{check, forms, targets},

@@ -1,8 +1,8 @@
 //! Products and convolutions on cooperative matrices, on every adapter.
 use engine::{
     DType,
-    ops::{Activation, Fill, OutputFrames},
-    target::Target,
+    compute::ops::{Activation, Fill, OutputFrames},
+    compute::target::Target,
 };
 use kinora_tests::{
     Case, Tolerance,

@@ -1,11 +1,11 @@
 //! A GPU that is lost, at any call to it: an error that says so, never a panic, never a result.
 use engine::{
     DType, Graph, State, TensorDesc, Weight,
-    error::{CompileError, DeviceError, PlanError, RunError},
-    executor::{Executor, Program},
-    gpu::{Gpu, GpuExecutor, GpuOptions, LossSwitch},
-    ops::MatmulOptions,
-    run::{Cancel, RunInput},
+    compute::error::{CompileError, DeviceError, PlanError, RunError},
+    compute::executor::{Executor, Program},
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions, LossSwitch},
+    compute::ops::MatmulOptions,
+    compute::run::{Cancel, RunInput},
 };
 use kinora_tests::run;
 use pollster::block_on;

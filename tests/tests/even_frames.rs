@@ -1,7 +1,7 @@
 //! An even number of latent frames is decoded to a few frames too many, which repeat the first: they are left out, whether
 //! frames are decoded whole or in tiles, and none is lost at the end.
 use engine::{
-    nn::Precision,
+    compute::nn::Precision,
     pipeline::{DeviceChoice, JobOptions, LoadOptions, Request, TensorData, VideoPipeline},
 };
 use kinora_tests::{
@@ -75,7 +75,7 @@ fn tiles_do_the_same() {
     let mut pipeline = pollster::block_on(VideoPipeline::load(&model, options)).unwrap();
     let (settings, _) = pipeline.resolve(&request(13)).unwrap();
     let whole = pipeline.stages(&settings, within(None)).unwrap();
-    let bytes = |plan: &engine::plan::Plan| plan.weight_bytes + plan.working_bytes();
+    let bytes = |plan: &engine::compute::plan::Plan| plan.weight_bytes + plan.working_bytes();
     let decoding = whole.iter().filter(|stage| stage.name.starts_with("decode"));
     let budget = decoding.map(|stage| bytes(&stage.plan)).max().unwrap_or(0) / 2;
     let tiled = pipeline.stages(&settings, within(Some(budget))).unwrap();

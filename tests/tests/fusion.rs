@@ -1,10 +1,10 @@
 //! What plans say of fusion: how many launches the ops stand for, and that they move little more than they must.
 use engine::{
     DType, Graph, TensorId, Weight,
-    op::OpError,
-    ops::{Activation, Gate, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope},
-    plan::{Plan, PlanTarget},
-    target::Target,
+    compute::op::OpError,
+    compute::ops::{Activation, Gate, LayerNormOptions, MatmulOptions, Modulation, RmsNormOptions, Rope},
+    compute::plan::{Plan, PlanTarget},
+    compute::target::Target,
 };
 use model_loader::{Bytes, HostTensor};
 

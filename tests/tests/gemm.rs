@@ -1,12 +1,12 @@
 //! The matrix product core in every form on every adapter, whichever it would be given, also cut to narrow bindings.
 use engine::{
     DType,
-    adapter::AdapterSummary,
-    executor::Executor,
-    gpu::{Gpu, GpuExecutor, GpuOptions},
-    ops::{Activation, Fill, OutputFrames},
-    plan::{Plan, PlanTarget},
-    target::Target,
+    compute::adapter::AdapterSummary,
+    compute::executor::Executor,
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions},
+    compute::ops::{Activation, Fill, OutputFrames},
+    compute::plan::{Plan, PlanTarget},
+    compute::target::Target,
 };
 use kinora_tests::{
     Case,

@@ -4,8 +4,8 @@
 use engine::pipeline::TensorData;
 use engine::{
     DType, Graph, Weight,
-    ops::{GroupNormOptions, Scope},
-    run::RunInput,
+    compute::ops::{GroupNormOptions, Scope},
+    compute::run::RunInput,
 };
 use kinora_tests::{
     backend::{Backend, compute},

@@ -3,7 +3,7 @@ use engine::pipeline::{
     Cause, DeviceChoice, EngineError, Event, Fault, Job, LoadOptions, Request, Settings, Snapshot,
     VideoPipeline, WeightPolicy,
 };
-use engine::{diffusion::NoiseSource, gpu::GpuOptions, run::Cancel};
+use engine::{compute::gpu::GpuOptions, compute::run::Cancel, diffusion::NoiseSource};
 use kinora_tests::{Golden, run};
 use model_loader::ModelFolder;
 use pollster::block_on;

@@ -1,9 +1,9 @@
 //! Every kernel is reached by a case, and every variant that any target gets, by heuristic or by tuning, is valid everywhere.
 use engine::{
     DType,
-    ops::Mask,
-    plan::{Plan, PlanTarget},
-    target::{CooperativeMatrices, Target},
+    compute::ops::Mask,
+    compute::plan::{Plan, PlanTarget},
+    compute::target::{CooperativeMatrices, Target},
 };
 use kinora_tests::{
     Case,

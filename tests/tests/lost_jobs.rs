@@ -1,7 +1,7 @@
 //! A GPU that is lost in the middle of a job: the job goes on from its last snapshot on a newly opened one, once.
 use engine::{
-    error::DeviceError,
-    gpu::{GpuOptions, LossSwitch},
+    compute::error::DeviceError,
+    compute::gpu::{GpuOptions, LossSwitch},
     pipeline::{DeviceChoice, EngineError, Event, Job, LoadOptions, Request, Settings, VideoPipeline},
 };
 use kinora_tests::{Golden, run};

@@ -1,6 +1,6 @@
 //! A memory limit chooses shorter chunks, then tiles, and says so when nothing fits.
 use engine::{
-    nn::Precision,
+    compute::nn::Precision,
     pipeline::{DeviceChoice, JobOptions, LoadOptions, Request, Stage, TensorData, VideoPipeline},
 };
 use kinora_tests::{

@@ -3,7 +3,7 @@ use kinora_tests::{Case, ops, run};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-type Shared = Arc<Mutex<Option<engine::executor::Executor>>>;
+type Shared = Arc<Mutex<Option<engine::compute::executor::Executor>>>;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -26,7 +26,7 @@ fn add(
     cases: &Arc<Vec<Case>>,
     backend: &str,
     f16: bool,
-    open: impl Fn() -> engine::executor::Executor + Send + Sync + 'static,
+    open: impl Fn() -> engine::compute::executor::Executor + Send + Sync + 'static,
 ) {
     static OPENING: OnceLock<Mutex<()>> = OnceLock::new();
     let (executor, open): (Shared, _) = (Arc::default(), Arc::new(open));

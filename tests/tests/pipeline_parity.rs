@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the distances are the result")]
 
 use engine::{
-    nn::Precision,
+    compute::nn::Precision,
     pipeline::{DeviceChoice, JobOptions, TensorData},
 };
 use kinora_tests::{

@@ -1,9 +1,9 @@
 //! What executors refuse: plans of something else, and inputs that do not fit the graph.
 use engine::{
     DType, Graph,
-    error::{CompileError, RunError},
-    executor::{Executor, Program},
-    run::{Cancel, RunInput},
+    compute::error::{CompileError, RunError},
+    compute::executor::{Executor, Program},
+    compute::run::{Cancel, RunInput},
 };
 use kinora_tests::run;
 use pollster::block_on;

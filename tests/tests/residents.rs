@@ -1,10 +1,10 @@
 //! Who owns what outlives a program: constants and states lie in a device's memory as long as somebody holds their handles.
 use engine::{
     DType, Graph, State, TensorDesc, TensorId, Weight,
-    executor::{Executor, Program},
-    op::OpError,
-    ops::{Conv3dOptions, MatmulOptions, Pad},
-    run::{Cancel, RunInput},
+    compute::executor::{Executor, Program},
+    compute::op::OpError,
+    compute::ops::{Conv3dOptions, MatmulOptions, Pad},
+    compute::run::{Cancel, RunInput},
 };
 use kinora_tests::run;
 use model_loader::{Bytes, HostTensor};

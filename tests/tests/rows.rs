@@ -1,10 +1,10 @@
 //! The ops on rows and the norms of feature maps in the form for real GPUs on every adapter, whichever it would be given, and cut to narrow bindings.
 use engine::{
-    adapter::AdapterSummary,
-    executor::Executor,
-    gpu::{Gpu, GpuExecutor, GpuOptions},
-    plan::{Plan, PlanTarget},
-    target::Target,
+    compute::adapter::AdapterSummary,
+    compute::executor::Executor,
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions},
+    compute::plan::{Plan, PlanTarget},
+    compute::target::Target,
 };
 use kinora_tests::{
     Case,

@@ -234,10 +234,11 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether a path under engine/src belongs to the module: its file or its folder.
-fn in_module(path: &str, module: &str) -> bool {
+/// The module of the engine that a path belongs to: a file or a folder of `src`, or of `src/compute`, whose modules are
+/// reached by `crate::` like the others.
+fn module_of(path: &str) -> String {
     let inside = path.strip_prefix("engine/src/").unwrap_or(path);
-    inside == format!("{module}.rs") || inside.starts_with(&format!("{module}/"))
+    first_segment(inside.strip_prefix("compute/").unwrap_or(inside))
 }
 
 #[test]
@@ -258,18 +259,18 @@ fn crates_depend_only_along_the_arrows() {
 
 #[test]
 fn only_the_gpu_module_names_wgpu() {
-    let outside = sources("engine/src", "rs").into_iter().filter(|file| !in_module(&file.path, "gpu"));
+    let outside = sources("engine/src", "rs").into_iter().filter(|file| module_of(&file.path) != "gpu");
     let wrong = outside.filter(|file| names(&code(&file.text), "wgpu")).map(|file| file.path);
-    none("wgpu named outside engine/src/gpu", wrong);
+    none("wgpu named outside engine/src/compute/gpu", wrong);
 }
 
 /// Which modules of the engine each of them names. Unit tests may run a module's work on any executor.
 fn engine_uses() -> BTreeMap<String, BTreeSet<String>> {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in sources("engine/src", "rs").into_iter().filter(|file| !file.path.ends_with("tests.rs")) {
-        let inside = file.path.trim_start_matches("engine/src/");
-        let module = first_segment(inside);
-        if module != "lib" {
+        let module = module_of(&file.path);
+        // These two only list the others.
+        if !["lib", "compute"].contains(&module.as_str()) {
             uses.entry(module).or_default().extend(crate_modules(&code(&file.text)));
         }
     }
@@ -302,6 +303,40 @@ fn against_floors(uses: &BTreeMap<String, BTreeSet<String>>, floors: &[(&str, &[
 #[test]
 fn no_two_modules_of_the_engine_use_each_other() {
     none("modules against the floors", against_floors(&engine_uses(), ENGINE_FLOORS));
+}
+
+#[test]
+fn the_pipeline_names_no_family_and_no_encoder() {
+    let folders = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        let paths = entries.map(|entry| entry.expect("a readable folder").path());
+        let names = paths.filter(|path| path.is_dir()).filter_map(|path| Some(path.file_name()?.to_owned()));
+        names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let mut names = folders("engine/src/models");
+    names.retain(|name| name != "encoders");
+    names.extend(folders("engine/src/models/encoders"));
+    assert!(names.len() >= 3, "{names:?}");
+    let (families, others): (Vec<_>, Vec<_>) = sources("engine/src/pipeline", "rs")
+        .into_iter()
+        .partition(|file| file.path.ends_with("pipeline/family.rs"));
+    let named = |file: &Source| {
+        let code = code(&file.text);
+        names.iter().filter(|name| begins_an_identifier(&code, name)).cloned().collect::<Vec<_>>()
+    };
+    assert!(families.iter().any(|file| named(file).len() >= 2), "`family.rs` names no families");
+    let wrong = others.iter().filter(|file| !named(file).is_empty());
+    let wrong = wrong.map(|file| format!("{} names {}", file.path, named(file).join(", ")));
+    none("families and encoders named in the pipeline", wrong);
+}
+
+/// Whether an identifier begins with this word, in any case: `wan`, `WanModel` and `wan_model`, but not `wanted`.
+fn begins_an_identifier(code: &str, word: &str) -> bool {
+    let identifiers = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+    identifiers.filter(|identifier| identifier.is_ascii()).any(|identifier| {
+        let rest = identifier.get(word.len()..).unwrap_or("x").chars().next();
+        identifier.to_lowercase().starts_with(word) && rest.is_none_or(|c| c == '_' || c.is_uppercase())
+    })
 }
 
 #[test]
@@ -411,6 +446,9 @@ fn the_rules_see_what_they_should() {
     let has = dependencies(manifest);
     assert_eq!(has.into_iter().collect::<Vec<_>>(), ["clap", "engine", "naga", "wgpu"]);
 
-    assert!(in_module("engine/src/gpu.rs", "gpu") && in_module("engine/src/gpu/device.rs", "gpu"));
-    assert!(!in_module("engine/src/gpu_cache.rs", "gpu"));
+    for path in ["compute/gpu.rs", "compute/gpu/device.rs"] {
+        assert_eq!(module_of(&format!("engine/src/{path}")), "gpu");
+    }
+    assert_eq!(module_of("engine/src/pipeline/open.rs"), "pipeline");
+    assert_eq!(module_of("engine/src/compute.rs"), "compute");
 }

@@ -1,14 +1,14 @@
 //! The tuner on every adapter: what it finds is used and right, what is wrong is refused, what is kept is read again.
 use engine::{
     DType, Graph, TensorDesc,
-    adapter::AdapterSummary,
-    cpu::CpuIo,
-    error::{LowerError, RunError},
-    executor::Executor,
-    gpu::{Gpu, GpuExecutor, GpuOptions},
-    op::{Io, Launch, Lowered, Op, OpError},
-    target::Target,
-    tuner::{Outcome, TuningEvent, TuningMode, TuningOptions, TuningTable},
+    compute::adapter::AdapterSummary,
+    compute::cpu::CpuIo,
+    compute::error::{LowerError, RunError},
+    compute::executor::Executor,
+    compute::gpu::{Gpu, GpuExecutor, GpuOptions},
+    compute::op::{Io, Launch, Lowered, Op, OpError},
+    compute::target::Target,
+    compute::tuner::{Outcome, TuningEvent, TuningMode, TuningOptions, TuningTable},
 };
 use kinora_tests::{
     Case,
@@ -111,7 +111,7 @@ fn every_form_of_a_product_is_right_when_the_table_names_it() {
         let (key, entry) = found.entries.first_key_value().unwrap_or_else(|| panic!("nothing was tried"));
         let (key, entry) = (key.clone(), entry.clone());
         for form in entry.tried.keys() {
-            let changed = engine::tuner::Entry { form: form.clone(), tried: entry.tried.clone() };
+            let changed = engine::compute::tuner::Entry { form: form.clone(), tried: entry.tried.clone() };
             found.entries.insert(key.clone(), changed);
             found.save(folder.path(), &adapter).unwrap_or_else(|e| panic!("{e}"));
             let mut executor = open(&adapter, TuningMode::Stored, folder.path());

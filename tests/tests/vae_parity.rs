@@ -4,16 +4,16 @@
 
 use engine::{
     DType, Graph, State, TensorDesc,
-    executor::Executor,
+    compute::executor::Executor,
+    compute::nn::{ConvMemory, Precision},
+    compute::op::OpError,
+    compute::run::RunInput,
     models::{
         DecoderChunk, DecoderOutput, LatentDecoder,
         cogvideox::{CogVideoXVaeDecoder, CogVideoXVaeEncoder},
         wan::{WanVaeDecoder, WanVaeEncoder},
     },
-    nn::{ConvMemory, Precision},
-    op::OpError,
     pipeline::TensorData,
-    run::RunInput,
 };
 use kinora_tests::{
     Golden,

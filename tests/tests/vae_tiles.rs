@@ -3,17 +3,17 @@
 
 use engine::{
     DType, Graph, State, TensorDesc,
-    executor::Executor,
+    compute::executor::Executor,
+    compute::nn::{ConvMemory, Precision},
+    compute::op::OpError,
+    compute::run::RunInput,
+    compute::tiling::{Blender, Tile, TileAxis, Tiling},
     models::{
         DecoderOutput, LatentDecoder,
         cogvideox::{CogVideoXVaeDecoder, CogVideoXVaeEncoder},
         wan::{WanVaeDecoder, WanVaeEncoder},
     },
-    nn::{ConvMemory, Precision},
-    op::OpError,
     pipeline::TensorData,
-    run::RunInput,
-    tiling::{Blender, Tile, TileAxis, Tiling},
 };
 use kinora_tests::{
     Golden,

@@ -2,15 +2,15 @@
 //! positions, attention, cached convolutions, resampling. All of a fixture's are compared, or named as tested elsewhere.
 use engine::{
     DType, Graph, TensorId, Weight,
-    executor::Executor,
-    models::{RopeTables, encoders::t5::relative_buckets, wan::rope_tables},
-    nn::{CausalConv, ChannelNorm, ConvMemory, Linear, Precision},
-    ops::{
+    compute::executor::Executor,
+    compute::nn::{CausalConv, ChannelNorm, ConvMemory, Linear, Precision},
+    compute::ops::{
         Activation, AttentionInputs, Conv3dOptions, Fill, LayerNormOptions, MatmulOptions, OutputFrames,
         RmsNormOptions, Rope,
     },
+    compute::run::RunInput,
+    models::{RopeTables, encoders::t5::relative_buckets, wan::rope_tables},
     pipeline::TensorData,
-    run::RunInput,
 };
 use kinora_tests::{
     Golden,

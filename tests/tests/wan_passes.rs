@@ -2,11 +2,11 @@
 //! on the CPU and on every adapter, in f32 and in f16.
 use engine::{
     DType, Graph,
-    executor::Executor,
+    compute::executor::Executor,
+    compute::nn::Precision,
+    compute::run::RunInput,
     models::{Context, ContextInputs, DenoisingTransformer, StepInputs, Times, wan::WanTransformer},
-    nn::Precision,
     pipeline::TensorData,
-    run::RunInput,
 };
 use kinora_tests::{
     Golden,

@@ -1,8 +1,8 @@
 //! The ops at the sizes of real models: 1.3B transformer blocks, the default model's, autoencoder feature maps.
 use engine::{
     DType, Graph, State, TensorDesc, TensorId, Weight,
-    op::OpError,
-    ops::{
+    compute::op::OpError,
+    compute::ops::{
         AttentionInputs, Conv3dOptions, GroupNormOptions, HeadNormOptions, LayerNormOptions, MatmulOptions,
         NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
     },

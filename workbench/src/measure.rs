@@ -1,10 +1,10 @@
 //! Runs a program again and again, and says how long each kind of launch took.
 use super::{BenchCase, copy_peak, fma_peak};
 use engine::{
-    error::RunError,
-    executor::{Executor, Program},
+    compute::error::RunError,
+    compute::executor::{Executor, Program},
+    compute::run::{Cancel, RunInput, Timing},
     pipeline::EngineError,
-    run::{Cancel, RunInput, Timing},
 };
 use std::time::{Duration, Instant};
 

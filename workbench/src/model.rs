@@ -2,12 +2,12 @@
 use crate::{Measured, measure};
 use engine::{
     DType, Graph,
+    compute::executor::Executor,
+    compute::graph::Origin,
+    compute::run::RunInput,
+    compute::tuner::TuningObserver,
     diffusion::NoiseSource,
-    executor::Executor,
-    graph::Origin,
     pipeline::{EngineError, JobOptions, LoadOptions, Model, Settings, Stage, VideoPipeline},
-    run::RunInput,
-    tuner::TuningObserver,
 };
 
 /// A model on a device, to be measured. With random weights its configs are enough.

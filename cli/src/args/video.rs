@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::picture;
 use crate::tensors::{initial_latents, recorded_noise};
 use clap::{Args, ValueEnum};
+use engine::Fit;
 use engine::diffusion::{NoiseSource, SchedulerKind};
-use engine::picture::Fit;
 use engine::pipeline::Request;
 use std::path::PathBuf;
 

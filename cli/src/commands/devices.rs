@@ -5,8 +5,8 @@ mod tuning;
 use crate::args::DevicesArgs;
 use crate::error::Result;
 use crate::ui;
-use engine::adapter::{AdapterKind, AdapterSummary};
-use engine::gpu::Gpu;
+use engine::compute::adapter::{AdapterKind, AdapterSummary};
+use engine::compute::gpu::Gpu;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use tuning::Tuned;
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use engine::{
         DType,
-        target::{CooperativeMatrices, Target},
+        compute::target::{CooperativeMatrices, Target},
     };
 
     fn adapter(kind: AdapterKind) -> AdapterSummary {

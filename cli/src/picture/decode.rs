@@ -2,7 +2,7 @@
 
 use super::jpeg::{self, Extent};
 use super::{MOST_PIXELS, Refusal};
-use engine::video::Frame;
+use engine::Frame;
 use image_webp::WebPDecoder;
 use png::{ColorType, Transformations};
 use std::fmt::Display;

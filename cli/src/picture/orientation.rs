@@ -1,6 +1,6 @@
 //! How a camera was held: the orientation in EXIF data, and turning a picture upright.
 
-use engine::video::Frame;
+use engine::Frame;
 
 const ORIENTATION: u16 = 0x0112;
 const SHORT: u16 = 3;

@@ -2,7 +2,7 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{AttentionInputs, Mask},
+    compute::ops::{AttentionInputs, Mask},
 };
 
 /// Sizes of one case.

@@ -2,7 +2,7 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType::{self, F16, F32},
-    ops::Fill,
+    compute::ops::Fill,
 };
 
 /// All cases.
@@ -72,7 +72,7 @@ fn filled(shape: [usize; 4], out: usize, factors: [usize; 2], fill: Fill, dtype:
 
 #[cfg(test)]
 mod tests {
-    use engine::{DType, Graph, ops::Fill};
+    use engine::{DType, Graph, compute::ops::Fill};
 
     #[test]
     fn shapes_are_checked() {

@@ -3,7 +3,7 @@ use super::matmul::{activate, positions, tolerance};
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{Activation, Conv3dOptions, Fill, OutputFrames, Pad},
+    compute::ops::{Activation, Conv3dOptions, Fill, OutputFrames, Pad},
 };
 
 /// One convolution.
@@ -296,7 +296,7 @@ fn split(y: &[f64], frame: usize, n: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use engine::{DType, Graph, ops::Conv3dOptions};
+    use engine::{DType, Graph, compute::ops::Conv3dOptions};
 
     #[test]
     fn what_does_not_fit_is_named() {

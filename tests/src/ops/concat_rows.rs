@@ -41,7 +41,7 @@ mod tests {
         let x = graph.input("x", &[3, 8], DType::F32);
         let narrow = graph.input("narrow", &[2, 7], DType::F32);
         let half = graph.input("half", &[2, 8], DType::F16);
-        let error = |error: Result<_, engine::op::OpError>| error.unwrap_err().to_string();
+        let error = |error: Result<_, engine::compute::op::OpError>| error.unwrap_err().to_string();
         assert_eq!(error(graph.concat_rows(&[x, narrow])), "concat_rows: part is [2, 7], expected [2, 8]");
         assert_eq!(error(graph.concat_rows(&[x, half])), "concat_rows: part is f16, expected f32");
         assert_eq!(error(graph.concat_rows(&[])), "concat_rows: parts is 0, expected at least 1");

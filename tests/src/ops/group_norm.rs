@@ -3,8 +3,8 @@ use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType::{self, F16, F32},
     Graph, TensorId,
-    op::OpError,
-    ops::{GroupNormOptions, NearestModulation, Scope},
+    compute::op::OpError,
+    compute::ops::{GroupNormOptions, NearestModulation, Scope},
 };
 
 const EPS: f32 = 1e-6;

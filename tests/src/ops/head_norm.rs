@@ -2,7 +2,7 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{HeadNormOptions, Rope, RotatedRows},
+    compute::ops::{HeadNormOptions, Rope, RotatedRows},
 };
 
 const EPS: f32 = 1e-6;
@@ -133,7 +133,7 @@ fn reference(shape: Shape, data: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::{Graph, op::OpError};
+    use engine::{Graph, compute::op::OpError};
 
     fn refusal(
         weight: [usize; 2],

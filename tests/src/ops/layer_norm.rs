@@ -2,8 +2,8 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType, Graph, TensorId,
-    op::OpError,
-    ops::{LayerNormOptions, Modulation, Split},
+    compute::op::OpError,
+    compute::ops::{LayerNormOptions, Modulation, Split},
 };
 
 const EPS: f32 = 1e-5;

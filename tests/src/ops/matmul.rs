@@ -2,7 +2,7 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{Activation, Gate, MatmulOptions, Split, Unpatchify},
+    compute::ops::{Activation, Gate, MatmulOptions, Split, Unpatchify},
 };
 
 /// Sizes and element types of one case.
@@ -337,7 +337,7 @@ pub(super) fn tolerance(out: DType) -> Tolerance {
 mod tests {
     use engine::{
         DType, Graph,
-        ops::{Gate, MatmulOptions, Split},
+        compute::ops::{Gate, MatmulOptions, Split},
     };
 
     #[test]

@@ -1,7 +1,7 @@
 //! Patches of latents as tokens: patches of all kinds, one state row of several.
 use super::matmul::{positions, tolerance};
 use crate::{Case, CaseInput};
-use engine::{DType, ops::PatchOptions};
+use engine::{DType, compute::ops::PatchOptions};
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
@@ -125,7 +125,7 @@ fn embed(latents: [usize; 4], patch: [usize; 3], x: &[f64], weight: &[f64], bias
 
 #[cfg(test)]
 mod tests {
-    use engine::{DType, Graph, ops::PatchOptions};
+    use engine::{DType, Graph, compute::ops::PatchOptions};
 
     #[test]
     fn latents_of_partial_patches_are_refused() {

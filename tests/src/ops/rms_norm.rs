@@ -2,7 +2,7 @@
 use crate::{Case, CaseInput, Tolerance};
 use engine::{
     DType,
-    ops::{RmsNormOptions, Rope},
+    compute::ops::{RmsNormOptions, Rope},
 };
 
 const EPS: f32 = 1e-6;

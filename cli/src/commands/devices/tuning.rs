@@ -1,8 +1,8 @@
 //! What tuning has found on a GPU.
 
 use crate::cache;
-use engine::adapter::AdapterSummary;
-use engine::tuner::{Entry, Outcome, TuningTable};
+use engine::compute::adapter::AdapterSummary;
+use engine::compute::tuner::{Entry, Outcome, TuningTable};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -61,8 +61,8 @@ pub(super) fn as_json(table: &Tuned) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::adapter::AdapterKind;
-    use engine::target::Target;
+    use engine::compute::adapter::AdapterKind;
+    use engine::compute::target::Target;
 
     fn table() -> Tuned {
         let adapter = AdapterSummary {

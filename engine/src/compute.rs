@@ -1,0 +1,21 @@
+//! Graphs of ops and what runs them: plans, executors, kernels. Knows no model.
+pub mod adapter;
+pub mod cpu;
+pub mod error;
+pub mod executor;
+pub mod gpu;
+pub mod graph;
+pub mod nn;
+pub mod op;
+pub mod ops;
+pub mod plan;
+pub(crate) mod residents;
+pub mod run;
+pub(crate) mod send;
+pub(crate) mod stopwatch;
+pub mod target;
+pub mod tensor;
+pub mod tiling;
+pub mod tuner;
+pub mod tuning;
+pub mod weight;
