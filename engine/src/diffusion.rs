@@ -8,23 +8,24 @@ mod dpm;
 mod flow_match_euler;
 mod guidance;
 mod noise;
-mod noise_schedule;
 mod noise_scheduler;
 mod scheduler_error;
 mod scheduler_kind;
+mod sigmas;
 mod unipc;
+mod variance_preserving;
 
 pub use ddim::Ddim;
 pub use dpm::Dpm;
 pub use flow_match_euler::{FlowMatchEuler, FlowMatchEulerSettings};
 pub use guidance::{GuidanceError, GuidanceSettings};
 pub use noise::{NoiseSource, NoiseStream, PhiloxNormal, TorchCpuNormal};
-pub use noise_schedule::{NoiseScheduleSettings, Prediction, Spacing};
-pub(crate) use noise_scheduler::MAX_STEPS;
 pub use noise_scheduler::{NoiseScheduler, StepUpdate};
 pub use scheduler_error::SchedulerError;
 pub use scheduler_kind::SchedulerKind;
+pub(crate) use sigmas::MAX_STEPS;
 pub use unipc::{UniPc, UniPcSettings};
+pub use variance_preserving::{NoiseScheduleSettings, Prediction, Spacing};
 
 #[cfg(test)]
 mod golden_tests;

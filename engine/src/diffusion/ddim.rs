@@ -1,8 +1,8 @@
 //! DDIM (Song et al., arXiv:2010.02502): the deterministic first-order solver.
 
-use super::noise_schedule::{NoiseSchedule, NoiseScheduleSettings};
 use super::noise_scheduler::{NoiseScheduler, StepUpdate};
 use super::scheduler_error::SchedulerError;
+use super::variance_preserving::{NoiseSchedule, NoiseScheduleSettings};
 
 /// `CogVideoXDDIMScheduler`: one row, `x' = k x + (sqrt(a') - sqrt(a) k) x0` with `k = sqrt((1 - a') / (1 - a))`.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl NoiseScheduler for Ddim {
 mod tests {
     use super::Ddim;
     use crate::diffusion::NoiseScheduler;
-    use crate::diffusion::noise_schedule::{NoiseScheduleSettings, Prediction, Spacing};
+    use crate::diffusion::variance_preserving::{NoiseScheduleSettings, Prediction, Spacing};
 
     /// A model that knows the sample gets there, whatever it is asked to predict.
     #[test]

@@ -1,8 +1,8 @@
 //! The stochastic second-order multistep solver DPM-Solver++ (Lu et al., arXiv:2211.01095) as CogVideoX has it.
 
-use super::noise_schedule::{NoiseSchedule, NoiseScheduleSettings};
 use super::noise_scheduler::{NoiseScheduler, StepUpdate};
 use super::scheduler_error::SchedulerError;
+use super::variance_preserving::{NoiseSchedule, NoiseScheduleSettings};
 
 /// `CogVideoXDPMScheduler`. Rows: the latents, and the clean sample as predicted in the step before.
 ///
@@ -93,7 +93,7 @@ fn update(schedule: &NoiseSchedule, step: usize) -> StepUpdate {
 mod tests {
     use super::Dpm;
     use crate::diffusion::NoiseScheduler;
-    use crate::diffusion::noise_schedule::{NoiseScheduleSettings, Spacing};
+    use crate::diffusion::variance_preserving::{NoiseScheduleSettings, Spacing};
 
     fn dpm(steps: usize) -> Dpm {
         Dpm::new(&NoiseScheduleSettings::default(), steps).unwrap()

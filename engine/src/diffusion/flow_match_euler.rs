@@ -1,7 +1,8 @@
 //! Euler's method on the flow-matching equation `dx/dsigma = v` (Lipman et al., arXiv:2210.02747).
 
-use super::noise_scheduler::{NoiseScheduler, StepUpdate, check, linspace, shift_sigma};
+use super::noise_scheduler::{NoiseScheduler, StepUpdate};
 use super::scheduler_error::SchedulerError;
+use super::sigmas::{check, linspace, shift_sigma};
 
 /// What an Euler schedule is made from; the names are those of `scheduler_config.json`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,8 +104,8 @@ fn single(x: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::{FlowMatchEuler, FlowMatchEulerSettings};
-    use crate::diffusion::noise_scheduler::{NoiseScheduler, shift_sigma};
     use crate::diffusion::scheduler_error::SchedulerError;
+    use crate::diffusion::{noise_scheduler::NoiseScheduler, sigmas::shift_sigma};
 
     fn settings(shift: f64) -> FlowMatchEulerSettings {
         FlowMatchEulerSettings { shift, ..Default::default() }

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use super::scheduler_kind::SchedulerKind;
-
 /// Why a noise scheduler cannot be built.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum SchedulerError {
@@ -39,11 +37,11 @@ pub enum SchedulerError {
     #[error("the scheduler `{kind}` does not fit this model, which was made for `{own}`; expected `{}` or `{}`", fitting[0], fitting[1])]
     Misfit {
         /// The scheduler that was asked for.
-        kind: SchedulerKind,
+        kind: &'static str,
         /// The one that the model's folder names.
-        own: SchedulerKind,
+        own: &'static str,
         /// Those that fit.
-        fitting: [SchedulerKind; 2],
+        fitting: [&'static str; 2],
     },
     /// The model's folder asks for a scheduler that is not supported, and no other was chosen.
     #[error("the model's scheduler cannot be run: {reason}")]
@@ -51,13 +49,13 @@ pub enum SchedulerError {
         /// What in which file is not supported.
         reason: String,
         /// Those that fit the model.
-        fitting: [SchedulerKind; 2],
+        fitting: [&'static str; 2],
     },
     /// Only flow-matching models have a shift.
     #[error("a flow shift does not fit this model, which was made for `{own}` and has none")]
     NoShift {
         /// The scheduler that the model's folder names.
-        own: SchedulerKind,
+        own: &'static str,
     },
     /// The configuration asks for something that is not implemented.
     #[error("{scheduler}: `{field}` is {value}, expected {expected}")]

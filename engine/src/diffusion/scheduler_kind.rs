@@ -11,10 +11,10 @@ use model_loader::config::{
 use super::ddim::Ddim;
 use super::dpm::Dpm;
 use super::flow_match_euler::{FlowMatchEuler, FlowMatchEulerSettings};
-use super::noise_schedule::{NoiseScheduleSettings, Prediction, Spacing};
 use super::noise_scheduler::NoiseScheduler;
 use super::scheduler_error::SchedulerError;
 use super::unipc::{UniPc, UniPcSettings};
+use super::variance_preserving::{NoiseScheduleSettings, Prediction, Spacing};
 
 /// The noise schedulers there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,7 +80,10 @@ impl SchedulerKind {
         let config = &model.config;
         let own = Self::of(config);
         if let (None, Some(reason)) = (kind, &model.unsupported) {
-            return Err(SchedulerError::NotSupported { reason: reason.clone(), fitting: own.fitting() });
+            return Err(SchedulerError::NotSupported {
+                reason: reason.clone(),
+                fitting: own.fitting().map(Self::name),
+            });
         }
         let kind = kind.unwrap_or(own);
         match (Schedule::new(config, flow_shift), kind) {
@@ -97,13 +100,17 @@ impl SchedulerKind {
                 Ok(Box::new(UniPc::new(&settings, steps)?))
             }
             (Schedule::VariancePreserving(_), Self::Ddim | Self::Dpm) if flow_shift.is_some() => {
-                Err(SchedulerError::NoShift { own })
+                Err(SchedulerError::NoShift { own: own.name() })
             }
             (Schedule::VariancePreserving(settings), Self::Ddim) => {
                 Ok(Box::new(Ddim::new(&settings, steps)?))
             }
             (Schedule::VariancePreserving(settings), Self::Dpm) => Ok(Box::new(Dpm::new(&settings, steps)?)),
-            _ => Err(SchedulerError::Misfit { kind, own, fitting: own.fitting() }),
+            _ => Err(SchedulerError::Misfit {
+                kind: kind.name(),
+                own: own.name(),
+                fitting: own.fitting().map(Self::name),
+            }),
         }
     }
 
@@ -196,9 +203,9 @@ mod tests {
     use crate::diffusion::ddim::Ddim;
     use crate::diffusion::dpm::Dpm;
     use crate::diffusion::flow_match_euler::FlowMatchEuler;
-    use crate::diffusion::noise_schedule::NoiseScheduleSettings;
     use crate::diffusion::noise_scheduler::NoiseScheduler;
     use crate::diffusion::unipc::{UniPc, UniPcSettings};
+    use crate::diffusion::variance_preserving::NoiseScheduleSettings;
 
     fn unipc_config() -> UniPcConfig {
         UniPcConfig {

@@ -8,8 +8,9 @@
 mod coefficients;
 
 use self::coefficients::{Exponentials, log_snr, solve};
-use super::noise_scheduler::{NoiseScheduler, StepUpdate, check, linspace, shift_sigma};
+use super::noise_scheduler::{NoiseScheduler, StepUpdate};
 use super::scheduler_error::SchedulerError;
+use super::sigmas::{check, linspace, shift_sigma};
 
 /// The highest order implemented, and the highest that is used in practice.
 pub(super) const MAX_ORDER: usize = 3;

@@ -97,7 +97,12 @@ fn report(
     }
     let video = session.latents.with_channels(condition.len() / (frames * positions));
     let shape = [&[1][..], &video.outer_shape()].concat();
-    taps::report_data(session, "img.condition", shape, TensorData::F32(video.outward(condition.to_vec())))
+    taps::report_data(
+        session,
+        "img.condition",
+        shape,
+        TensorData::F32(video.to_family_layout(condition.to_vec())),
+    )
 }
 
 /// The condition on the device, if there is one.

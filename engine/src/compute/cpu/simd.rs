@@ -129,7 +129,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `to` is valid for writing [`Simd::LANES`] values.
     unsafe fn store(self, to: *mut f32, v: Self::V);
-    /// Writes a vector past the caches where the machine can, for results far larger than those; [`Simd::settle`] must follow.
+    /// Writes a vector past the caches where the machine can, for results far larger than those; [`Simd::fence`] must follow.
     ///
     /// # Safety
     /// `to` is valid for writing [`Simd::LANES`] values and a multiple of 16 bytes.
@@ -138,7 +138,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         unsafe { self.store(to, v) }
     }
     /// Lets other threads see what was streamed.
-    fn settle(self) {}
+    fn fence(self) {}
     /// Reads `count` values (at most [`Simd::LANES`]); the other lanes are zero.
     ///
     /// # Safety
@@ -250,7 +250,7 @@ mod tests {
         fn run<S: Simd>(self, s: S) -> usize {
             // SAFETY: there are 16 values, aligned to 16 bytes.
             unsafe { s.stream(self.0.0.as_mut_ptr(), s.load([1.0, 2.0, 3.0, 4.0].repeat(4).as_ptr())) }
-            s.settle();
+            s.fence();
             S::LANES
         }
     }

@@ -57,22 +57,22 @@ impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
                 break;
             }
             entry.tried.insert(form.clone(), Outcome::Refused(UNFINISHED.to_owned()));
-            self.settle(&mut entry);
+            self.note_fastest(&mut entry);
             let outcome = match attempt(trials, index).await {
                 Ok(outcome) => outcome,
                 Err(DeviceError::Lost(reason)) => {
                     let outcome = Outcome::Refused(format!("the device was lost: {reason}"));
                     entry.tried.insert(form.clone(), outcome);
-                    self.settle(&mut entry);
+                    self.note_fastest(&mut entry);
                     return Err(DeviceError::Lost(reason));
                 }
                 Err(error) => Outcome::Refused(error.to_string()),
             };
             entry.tried.insert(form.clone(), outcome);
-            self.settle(&mut entry);
+            self.note_fastest(&mut entry);
         }
         self.run_off(&mut entry, trials).await?;
-        self.settle(&mut entry);
+        self.note_fastest(&mut entry);
         Ok(Some(entry))
     }
 
@@ -106,7 +106,7 @@ impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
     }
 
     /// Chooses by what is known, and has it kept.
-    fn settle(&mut self, entry: &mut Entry) {
+    fn note_fastest(&mut self, entry: &mut Entry) {
         let time = |form: &String| entry.microseconds(form);
         let heuristic = &self.forms[0];
         let limit = time(heuristic).map_or(f64::INFINITY, |own| CLEARLY_FASTER * own);

@@ -107,7 +107,7 @@ impl Simd for Avx512 {
         });
     }
     #[inline(always)]
-    fn settle(self) {
+    fn fence(self) {
         intrinsic!(_mm_sfence());
     }
     #[inline(always)]
@@ -206,7 +206,7 @@ impl Simd for Avx2 {
         });
     }
     #[inline(always)]
-    fn settle(self) {
+    fn fence(self) {
         intrinsic!(_mm_sfence());
     }
     #[inline(always)]

@@ -298,7 +298,7 @@ impl Work for Normalise<'_> {
             }
         }
         if streams {
-            s.settle();
+            s.fence();
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The noise schedule of a variance-preserving model: `x = sqrt(a) sample + sqrt(1 - a) noise`, with one `a`
 //! per training timestep.
 
-use super::noise_scheduler::linspace;
 use super::scheduler_error::SchedulerError;
+use super::sigmas::linspace;
 
 /// What a network's output means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
