@@ -92,6 +92,7 @@ impl Session {
     /// If it cannot be read.
     pub fn output(&mut self) -> Result<Vec<f32>, String> {
         let id = self.program.output("out").ok_or("the case has no output")?;
-        pollster::block_on(self.executor.read(&self.program, id)).map_err(|e| e.to_string())
+        let values = pollster::block_on(self.executor.read(&self.program, id)).map_err(|e| e.to_string())?;
+        Ok(values.into_owned())
     }
 }

@@ -77,7 +77,7 @@ pub fn compute(
                 DType::U32 => {
                     TensorData::U8(values.iter().flat_map(|word| word.to_bits().to_le_bytes()).collect())
                 }
-                _ => TensorData::F32(values),
+                _ => TensorData::F32(values.into_owned()),
             };
             found.insert(name.clone(), Recorded { shape: desc.shape.clone(), data });
         }

@@ -33,7 +33,7 @@ pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String>
         executor.run(&mut program, &inputs, &Cancel::default(), None).await.map_err(|e| e.to_string())?;
         let got = executor.read(&program, out).await.map_err(|e| e.to_string())?;
         executor.check_guards(&program).await.map_err(|e| e.to_string())?;
-        Ok(if dtype == DType::U32 { bytes(&got) } else { got })
+        Ok(if dtype == DType::U32 { bytes(&got) } else { got.into_owned() })
     })
 }
 

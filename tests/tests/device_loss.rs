@@ -80,7 +80,7 @@ async fn work(executor: &mut Executor, state: &State) -> Result<Vec<f32>, Failur
     let mut timings = Vec::new();
     executor.run(&mut program, &[RunInput::f32("x", &X)], &Cancel::default(), Some(&mut timings)).await?;
     let y = program.output("y").unwrap_or_else(|| panic!("no output"));
-    let values = executor.read(&program, y).await?;
+    let values = executor.read(&program, y).await?.into_owned();
     executor.check_guards(&program).await?;
     assert_eq!(executor.read_state(state).await?, values);
     Ok(values)

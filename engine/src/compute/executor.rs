@@ -12,7 +12,7 @@ use crate::{
     tensor::TensorId,
     tuner::TuningObserver,
 };
-use std::ops::ControlFlow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 /// Where graphs run.
 #[derive(Debug)]
@@ -128,11 +128,11 @@ impl Executor {
         }
     }
 
-    /// The values of an output or tap, after a run.
-    pub async fn read(&self, program: &Program, id: TensorId) -> Result<Vec<f32>, RunError> {
+    /// The values of an output or tap, after a run: a look at the CPU's memory, or a copy of the GPU's.
+    pub async fn read<'a>(&'a self, program: &'a Program, id: TensorId) -> Result<Cow<'a, [f32]>, RunError> {
         match (self, program) {
             (Self::Cpu(cpu), Program::Cpu(program)) => Ok(cpu.read(program, id)),
-            (Self::Gpu(gpu), Program::Gpu(program)) => Ok(gpu.read(program, id).await?),
+            (Self::Gpu(gpu), Program::Gpu(program)) => Ok(Cow::Owned(gpu.read(program, id).await?)),
             _ => Err(RunError::OtherExecutor),
         }
     }

@@ -4,7 +4,7 @@ use super::{
     decode_plan::{ChunkPlans, DecodePlan, Decoding},
     decode_tiles::{Tiles, decode_tiles, report_tiles},
     faults::{FaultyStage, Part},
-    session::Session,
+    session::{Session, output},
     taps::{self, channels_first},
 };
 use crate::{
@@ -82,10 +82,10 @@ async fn decode_chunk(
 ) -> Result<(), EngineError> {
     let frame = [clamp_u32(at.latent_frame)];
     session.execute(program, &[RunInput::u32("frame", &frame)]).await?;
-    let video = session.output(program, "video").await?;
+    let video = output(&session.pipeline.executor, program, "video").await?;
     session.check(FaultyStage::Frames, Part::Vae, &video)?;
     drop(video);
-    let rgb = session.output(program, "rgb8").await?;
+    let rgb = output(&session.pipeline.executor, program, "rgb8").await?.into_owned();
     if session.options.dump {
         join(joined, taps::read_taps(session, program).await?);
     }

@@ -4,7 +4,7 @@ use super::{
     decode::{report_frame, to_u8},
     decode_plan::{ChunkPlans, Decoding},
     faults::{FaultyStage, Part},
-    session::Session,
+    session::{Session, output},
     taps,
 };
 use crate::{
@@ -89,9 +89,9 @@ async fn decode_tile(
         for _ in 0..*times {
             let frame = [clamp_u32(start)];
             session.execute(program, &[RunInput::u32("frame", &frame)]).await?;
-            let part = session.output(program, "video").await?;
+            let part = output(&session.pipeline.executor, program, "video").await?;
             session.check(FaultyStage::Frames, Part::Vae, &part)?;
-            video.extend(part);
+            video.extend_from_slice(&part);
             let output = program.output("video").map(|id| program.graph().desc(id).shape.clone());
             if let Some(&[t, h, w, c]) = output.as_deref() {
                 shape = [shape[0] + t, h, w, c];

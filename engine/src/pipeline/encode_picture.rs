@@ -3,7 +3,7 @@ use super::{
     EngineError, Model, Settings, TensorData,
     faults::{FaultyStage, Part},
     latents::LatentVideo,
-    session::Session,
+    session::{Session, output},
     taps,
 };
 use crate::{
@@ -64,7 +64,7 @@ pub(super) async fn encode_picture(session: &mut Session<'_>) -> Result<(), Engi
     let graph = encoder.graph(height, width, &memory)?;
     let mut program = session.prepare("encode the picture", graph).await?;
     session.execute(&mut program, &[RunInput::f32("video", &video)]).await?;
-    let moments = session.output(&program, "moments").await?;
+    let moments = output(&session.pipeline.executor, &program, "moments").await?.into_owned();
     session.check(FaultyStage::Picture, Part::Vae, &moments)?;
     let noise = picture_noise(session, encoder.noise_elements(session.latents.shape))?;
     let condition = encoder.condition(&moments, &noise, session.latents.shape);

@@ -2,7 +2,7 @@
 use super::{
     EngineError, Event, TensorData,
     faults::{FaultyStage, Part},
-    session::Session,
+    session::{Session, output},
     taps,
 };
 use crate::{
@@ -114,7 +114,7 @@ async fn hidden_states(
     let mut program = session.prepare("encode", graph).await?;
     let rows = encoder.embed(ids)?;
     session.execute(&mut program, &[RunInput::f32("embeds", &rows)]).await?;
-    let hidden = session.output(&program, "hidden").await?;
+    let hidden = output(&session.pipeline.executor, &program, "hidden").await?.into_owned();
     session.check(FaultyStage::Text, Part::Encoder(index), &hidden)?;
     if session.options.dump {
         let opened = &session.pipeline.model.encoders[index];
@@ -173,7 +173,7 @@ async fn context(
     let inputs: Vec<RunInput<'_>> = embeds.iter().map(|(name, rows)| RunInput::f32(name, rows)).collect();
     session.execute(&mut program, &inputs).await?;
     if taps && let Some(id) = program.output("text_embed") {
-        let values = session.pipeline.executor.read(&program, id).await?;
+        let values = session.pipeline.executor.read(&program, id).await?.into_owned();
         let dim = program.graph().desc(id).cols();
         let shown = (prompts[0].tokens + 2).min(rows[0]);
         let data = TensorData::F32(values[..shown * dim].to_vec());

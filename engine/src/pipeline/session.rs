@@ -6,7 +6,7 @@ use super::{
 use crate::{
     diffusion::{GuidanceSettings, NoiseScheduler, NoiseStream, SchedulerKind},
     error::DeviceError,
-    executor::Program,
+    executor::{Executor, Program},
     graph::{Graph, State},
     plan::Plan,
     run::{Cancel, RunInput, Timing},
@@ -14,7 +14,7 @@ use crate::{
     tensor::{DType, TensorDesc},
     tuner::TuningEvent,
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// One video to be made.
 pub struct Job<'a> {
@@ -229,14 +229,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The values of a named output, after a run.
-    pub(super) async fn output(&mut self, program: &Program, name: &str) -> Result<Vec<f32>, EngineError> {
-        let Some(id) = program.output(name) else {
-            return Err(EngineError::Internal(format!("the graph has no output `{name}`")));
-        };
-        Ok(self.pipeline.executor.read(program, id).await?)
-    }
-
     /// A state with these values.
     pub(super) async fn state_of(
         &mut self,
@@ -248,4 +240,16 @@ impl<'a> Session<'a> {
         self.pipeline.executor.write_state(&state, values).await?;
         Ok(state)
     }
+}
+
+/// The values of a named output, after a run.
+pub(super) async fn output<'a>(
+    executor: &'a Executor,
+    program: &'a Program,
+    name: &str,
+) -> Result<Cow<'a, [f32]>, EngineError> {
+    let Some(id) = program.output(name) else {
+        return Err(EngineError::Internal(format!("the graph has no output `{name}`")));
+    };
+    Ok(executor.read(program, id).await?)
 }

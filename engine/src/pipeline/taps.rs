@@ -53,7 +53,7 @@ pub(super) async fn read_taps(
 ) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, EngineError> {
     let mut found = Vec::new();
     for (name, id) in program.graph().outputs() {
-        let values = session.pipeline.executor.read(program, *id).await?;
+        let values = session.pipeline.executor.read(program, *id).await?.into_owned();
         found.push((name.clone(), program.graph().desc(*id).shape.clone(), values));
     }
     Ok(found)

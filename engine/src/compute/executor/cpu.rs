@@ -10,7 +10,7 @@ use crate::{
     tensor::TensorId,
     weight::Weight,
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Constants in the forms that the kernels read, and states. Programs own their other buffers.
 #[derive(Debug, Default)]
@@ -142,10 +142,10 @@ impl CpuExecutor {
     }
 
     /// The values of an output or tap, after a run.
-    pub fn read(&self, program: &CpuProgram, id: TensorId) -> Vec<f32> {
+    pub fn read<'a>(&'a self, program: &'a CpuProgram, id: TensorId) -> Cow<'a, [f32]> {
         match program.graph.weight_of(id) {
-            Some(weight) => widen(weight.desc().dtype, &weight.bytes()),
-            None => self.values(&program.graph, &program.plan, &program.slots, id).to_vec(),
+            Some(weight) => Cow::Owned(widen(weight.desc().dtype, &weight.bytes())),
+            None => Cow::Borrowed(self.values(&program.graph, &program.plan, &program.slots, id)),
         }
     }
 
