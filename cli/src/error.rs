@@ -1,6 +1,6 @@
 //! What can go wrong, said so that a person can act on it, and the exit code that goes with it.
 
-use crate::hints::Setup;
+use crate::hints::{Setup, message};
 use engine::pipeline::EngineError;
 use std::fmt;
 use std::io;
@@ -64,7 +64,7 @@ impl Failure {
 
     /// An error of the engine's, with what helps against it in a run set up like this.
     pub(crate) fn of_engine(error: &EngineError, setup: Setup) -> Self {
-        let text = error.to_string();
+        let text = message(error);
         let failure = if error.is_users() { Self::user(text) } else { Self::system(text) };
         Self { hint: setup.hint(error), ..failure }
     }

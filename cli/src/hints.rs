@@ -13,6 +13,27 @@ pub(crate) struct Setup {
     is_f16: bool,
 }
 
+/// The flags that the engine's settings are set with, by the engine's words.
+const FLAGS: [(&str, &str); 7] = [
+    ("width", "--width"),
+    ("height", "--height"),
+    ("number of frames", "--frames"),
+    ("frame rate", "--fps"),
+    ("number of steps", "--steps"),
+    ("guidance scale", "--guidance"),
+    ("precision", "--precision"),
+];
+
+/// What is wrong, with the flag that says so.
+pub(crate) fn message(error: &EngineError) -> String {
+    if let EngineError::Setting { what, got, expected } = error
+        && let Some((_, flag)) = FLAGS.iter().find(|(name, _)| name == what)
+    {
+        return format!("{flag} is {got}, {expected}");
+    }
+    error.to_string()
+}
+
 impl Setup {
     /// What the command line says.
     pub(crate) fn asked(device: &DeviceArg, precision: PrecisionArg) -> Self {
@@ -121,6 +142,16 @@ mod tests {
         let overflow = overflow();
         assert_eq!(hint(setup(false, true), &overflow), "try `--precision f32`");
         assert_eq!(setup(false, false).hint(&overflow), None);
+    }
+
+    #[test]
+    fn settings_go_by_their_flags() {
+        let setting = |what| EngineError::Setting { what, got: "7".into(), expected: "must be 8".into() };
+        assert_eq!(message(&setting("number of frames")), "--frames is 7, must be 8");
+        assert_eq!(
+            message(&setting("number of latent frames")),
+            "the number of latent frames is 7, must be 8"
+        );
     }
 
     #[test]
