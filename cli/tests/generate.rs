@@ -221,6 +221,15 @@ fn signalled(
     files: usize,
     signal: &str,
 ) -> std::process::Output {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: `signal` may be called between fork and exec. Whoever runs the tests may ignore hanging up, which children
+    // inherit.
+    unsafe {
+        run.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
+    }
     let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = std::time::Instant::now();
     let there =
