@@ -137,8 +137,10 @@ impl Fields {
     /// unless they are `harmless` ones of the class `class` or of all classes, or start with `_`.
     pub(crate) fn ignore_rest(self, class: &str, harmless: &[&str]) {
         let ignored = self.rest().map(|(key, _)| key.as_str());
-        let ignored: Vec<&str> =
+        let mut ignored: Vec<&str> =
             ignored.filter(|key| !harmless.contains(key) && !HARMLESS.contains(key)).collect();
+        // Whether a map keeps the order of its file depends on what else is in the program.
+        ignored.sort_unstable();
         if !ignored.is_empty() {
             self.notices.add(ignored_keys(&self.file, &ignored, class));
         }
