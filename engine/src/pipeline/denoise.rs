@@ -58,7 +58,7 @@ fn start(session: &mut Session<'_>, scheduler: &dyn NoiseScheduler) -> Result<Sn
         None => session.noise.draw(session.latents.elements()),
     };
     let sigma = narrow(scheduler.init_noise_sigma());
-    let mut latents = session.latents.to_engine_layout(noise);
+    let mut latents = session.latents.engine_layout(noise);
     latents.iter_mut().for_each(|value| *value *= sigma);
     if session.options.dump {
         report_schedule(session, scheduler, latents.clone())?;
@@ -163,7 +163,7 @@ fn step_noise(session: &mut Session<'_>, step: usize) -> Result<Vec<f32>, Engine
     if let Some(recorded) = session.settings.recorded_noise.steps.get(step) {
         fresh.clone_from(recorded);
     }
-    let fresh = session.latents.to_engine_layout(fresh);
+    let fresh = session.latents.engine_layout(fresh);
     if session.options.dump {
         taps::report_latents(session, &format!("sched.step{step}.noise"), fresh.clone())?;
     }

@@ -101,7 +101,7 @@ fn report(
         session,
         "img.condition",
         shape,
-        TensorData::F32(video.to_family_layout(condition.to_vec())),
+        TensorData::F32(video.family_layout(condition.to_vec())),
     )
 }
 

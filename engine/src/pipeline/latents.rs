@@ -110,12 +110,12 @@ impl LatentVideo {
     }
 
     /// Values from the layout outside to `[C, F, H, W]`.
-    pub(super) fn to_engine_layout(&self, values: Vec<f32>) -> Vec<f32> {
+    pub(super) fn engine_layout(&self, values: Vec<f32>) -> Vec<f32> {
         if self.frames_first { swap_first_axes(&values, self.outer_shape()) } else { values }
     }
 
     /// Values from `[C, F, H, W]` to the layout outside.
-    pub(super) fn to_family_layout(&self, values: Vec<f32>) -> Vec<f32> {
+    pub(super) fn family_layout(&self, values: Vec<f32>) -> Vec<f32> {
         if self.frames_first { swap_first_axes(&values, self.shape) } else { values }
     }
 }
@@ -170,10 +170,10 @@ mod tests {
     fn layouts_lead_back() {
         let video = LatentVideo::of_size([5, 16, 16], SIZES).unwrap();
         let outer: Vec<f32> = (0..24_u8).map(f32::from).collect();
-        let inner = video.to_engine_layout(outer.clone());
+        let inner = video.engine_layout(outer.clone());
         assert_eq!(video.outer_shape(), [2, 3, 2, 2]);
         // The second frame's first channel stands behind the first frame's first channel.
         assert_eq!(inner[4..8], outer[12..16]);
-        assert_eq!(video.to_family_layout(inner), outer);
+        assert_eq!(video.family_layout(inner), outer);
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn report_latents(
     values: Vec<f32>,
 ) -> Result<(), EngineError> {
     let shape = [&[1][..], &session.latents.outer_shape()].concat();
-    let values = session.latents.to_family_layout(values);
+    let values = session.latents.family_layout(values);
     report_data(session, name, shape, TensorData::F32(values))
 }
 
