@@ -19,6 +19,8 @@ fn open(loss: &LossSwitch) -> (VideoPipeline, Settings) {
     let pipeline = block_on(VideoPipeline::load(&model, options)).unwrap_or_else(|e| panic!("{e}"));
     let request = Request {
         num_inference_steps: Some(STEPS),
+        // Two chunks of the decoder, so that one can be lost after frames were shown.
+        num_frames: Some(17),
         initial_latents: None,
         recorded_noise: Default::default(),
         ..Golden::open("cogvideox-5b-i2v").request()
@@ -62,12 +64,13 @@ fn job(
 #[test]
 fn a_job_goes_on_after_a_loss_in_any_stage() {
     type When = fn(&Event<'_>) -> bool;
-    let stages: [(&str, usize, When); 5] = [
+    let stages: [(&str, usize, When); 6] = [
         ("text", 0, |event| matches!(event, Event::Loading { done, total } if done == total)),
         ("picture", 0, |event| matches!(event, Event::Encoded)),
         ("first steps", 0, |event| matches!(event, Event::Step { done: 3, .. })),
         ("later steps", 5, |event| matches!(event, Event::Step { done: 6, .. })),
-        ("decode", STEPS, |event| matches!(event, Event::Frame(_))),
+        ("decode", STEPS, |event| matches!(event, Event::Decoding { done: 0, .. })),
+        ("frames", STEPS, |event| matches!(event, Event::Frame(_))),
     ];
     let loss = LossSwitch::default();
     let (mut pipeline, settings) = open(&loss);
