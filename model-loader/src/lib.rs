@@ -9,7 +9,7 @@
 //! let config = WanTransformerConfig::load(&folder, "transformer")?;
 //! let weights = Checkpoint::open(&folder, "transformer")?;
 //! let bias = weights.tensor_shaped("proj_out.bias", &[config.out_channels * 4])?.to_f32();
-//! let ids = Tokenizer::open(&folder)?.encode(&prompt::clean("a  red fox"), 512)?.ids;
+//! let ids = Tokenizer::open(&folder, "tokenizer")?.encode(&prompt::clean("a  red fox"), 512)?.ids;
 //! # Ok(())
 //! # }
 //! ```

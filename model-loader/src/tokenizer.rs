@@ -12,10 +12,9 @@ use sentencepiece::Model;
 use crate::config::TokenizerConfig;
 use crate::{LoadError, ModelFolder, Result, json};
 
-const FOLDER: &str = "tokenizer";
-const JSON: &str = "tokenizer/tokenizer.json";
-const SENTENCEPIECE: &str = "tokenizer/spiece.model";
-const ADDED: &str = "tokenizer/added_tokens.json";
+const JSON: &str = "tokenizer.json";
+const SENTENCEPIECE: &str = "spiece.model";
+const ADDED: &str = "added_tokens.json";
 
 /// The tokenizer of a T5-family text encoder.
 pub struct Tokenizer {
@@ -38,19 +37,21 @@ pub struct Encoding {
 }
 
 impl Tokenizer {
-    /// The tokenizer in the folder `tokenizer`.
+    /// The tokenizer in the folder of `component`, such as `tokenizer`.
     ///
     /// # Errors
     /// When its file is absent or damaged, or lacks the tokens that its config names.
-    pub fn open(folder: &ModelFolder) -> Result<Self> {
-        let config = TokenizerConfig::load(folder, FOLDER)?;
-        let (file, mut inner) = if let Some(bytes) = folder.read_optional(JSON)? {
-            let text = json::text(JSON, &bytes)?;
-            (JSON, tokenizers::Tokenizer::from_bytes(text).map_err(|error| bad(JSON, error.to_string()))?)
-        } else if let Some(model) = folder.read_optional(SENTENCEPIECE)? {
-            (SENTENCEPIECE, from_sentencepiece(folder, &model, &config)?)
+    pub fn open(folder: &ModelFolder, component: &str) -> Result<Self> {
+        let config = TokenizerConfig::load(folder, component)?;
+        let [whole, pieces] = [JSON, SENTENCEPIECE].map(|name| format!("{component}/{name}"));
+        let (file, mut inner) = if let Some(bytes) = folder.read_optional(&whole)? {
+            let text = json::text(&whole, &bytes)?;
+            let inner = tokenizers::Tokenizer::from_bytes(text);
+            (&whole, inner.map_err(|error| bad(&whole, error.to_string()))?)
+        } else if let Some(model) = folder.read_optional(&pieces)? {
+            (&pieces, from_sentencepiece(folder, component, &model, &config)?)
         } else {
-            return Err(LoadError::MissingTokenizer { file: JSON.to_owned(), location: folder.location() });
+            return Err(LoadError::MissingTokenizer { file: whole, location: folder.location() });
         };
         // The file may carry settings of whoever saved it; cutting and padding are done here.
         inner.with_truncation(None).map_err(|error| bad(file, error.to_string()))?;
@@ -59,7 +60,7 @@ impl Tokenizer {
             inner.token_to_id(token).ok_or_else(|| bad(file, format!("it has no token `{token}`")))
         };
         let (pad_id, eos_id) = (id(&config.pad_token)?, id(&config.eos_token)?);
-        Ok(Self { file: file.to_owned(), inner, model_max_length: config.model_max_length, pad_id, eos_id })
+        Ok(Self { file: file.clone(), inner, model_max_length: config.model_max_length, pad_id, eos_id })
     }
 
     /// The tokens of `text`, at most `max_length` of them (and at least one): the last is always the end of
@@ -128,16 +129,18 @@ fn bad(file: &str, reason: String) -> LoadError {
 /// `added_tokens.json` lists what stands behind the pieces; without it, these are the extra tokens of the config.
 fn from_sentencepiece(
     folder: &ModelFolder,
+    component: &str,
     bytes: &[u8],
     config: &TokenizerConfig,
 ) -> Result<tokenizers::Tokenizer> {
-    let model = Model::parse(bytes).map_err(|reason| bad(SENTENCEPIECE, reason))?;
-    let (file, added) = match folder.read_optional(ADDED)? {
+    let [pieces, listed] = [SENTENCEPIECE, ADDED].map(|name| format!("{component}/{name}"));
+    let model = Model::parse(bytes).map_err(|reason| bad(&pieces, reason))?;
+    let (file, added) = match folder.read_optional(&listed)? {
         Some(bytes) => {
-            let ids: BTreeMap<String, usize> = json::parse(ADDED, &bytes)?;
-            (ADDED, ids.into_iter().map(|(token, id)| (id, token)).collect())
+            let ids: BTreeMap<String, usize> = json::parse(&listed, &bytes)?;
+            (&listed, ids.into_iter().map(|(token, id)| (id, token)).collect())
         }
-        None => (SENTENCEPIECE, model.extra_tokens(config.extra_ids)),
+        None => (&pieces, model.extra_tokens(config.extra_ids)),
     };
     model.tokenizer(&added, &config.eos_token).map_err(|reason| bad(file, reason))
 }

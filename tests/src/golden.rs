@@ -162,6 +162,29 @@ impl Golden {
         ([t, h, w, c], (0..values.len()).map(at).collect())
     }
 
+    /// The model with the bytes of one stored tensor changed, and that tensor's name: the first whose file begins with
+    /// `folder` and whose name with `part`.
+    ///
+    /// # Panics
+    /// If there is none, or its file is damaged.
+    pub fn damaged(&self, folder: &str, part: &str, change: impl FnOnce(&mut [u8])) -> (ModelFolder, String) {
+        let mut files = self.files();
+        for (path, file) in &mut files {
+            if !path.starts_with(folder) || !path.ends_with(".safetensors") {
+                continue;
+            }
+            let (header, metadata) =
+                SafeTensors::read_metadata(file).unwrap_or_else(|e| panic!("{path}: {e}"));
+            let names = metadata.offset_keys();
+            if let Some(name) = names.iter().find(|name| name.starts_with(part)) {
+                let (start, end) = metadata.info(name).unwrap_or_else(|| panic!("no `{name}`")).data_offsets;
+                change(&mut file[8 + header + start..8 + header + end]);
+                return (ModelFolder::in_memory("damaged", files), name.clone());
+            }
+        }
+        panic!("no tensor of `{part}` in `{folder}`");
+    }
+
     /// The outputs whose keys `wanted` accepts.
     pub fn outputs(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<&str, &GoldenTensor> {
         let outputs = self.tensors.iter().filter(|(key, t)| t.role == "output" && wanted(key));

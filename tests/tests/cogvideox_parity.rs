@@ -68,7 +68,7 @@ fn text(executor: &mut Executor, fixture: &str) -> Result<(), Failed> {
     let model = golden.model();
     let config = T5Config::load(&model, "text_encoder")?;
     let encoder = T5Encoder::load(&Checkpoint::open(&model, "text_encoder")?, &config)?;
-    let (tokenizer, request) = (Tokenizer::open(&model)?, golden.request());
+    let (tokenizer, request) = (Tokenizer::open(&model, "tokenizer")?, golden.request());
     let mut run = BTreeMap::new();
     for (name, prompt) in
         [("cond", &request.prompt), ("uncond", request.negative_prompt.as_ref().unwrap_or(&request.prompt))]

@@ -7,7 +7,6 @@ use engine::{compute::gpu::GpuOptions, compute::run::Cancel, diffusion::NoiseSou
 use kinora_tests::{Golden, run};
 use model_loader::ModelFolder;
 use pollster::block_on;
-use safetensors::SafeTensors;
 use std::ops::ControlFlow;
 
 /// The stages of a job.
@@ -123,7 +122,7 @@ fn bad_weights_are_named_and_leave_nothing() {
     for device in devices() {
         for at in At::ALL {
             let (file, part) = at.weights();
-            let (model, tensor) = broken(file, part);
+            let (model, tensor) = golden().damaged(file, part, |bytes| bytes.fill(0xff));
             let mut pipeline = open(&model, device.clone(), WeightPolicy::DropAfterStage);
             let settings = settings(&pipeline, 2);
             let mut observer = |_: Event<'_>| ControlFlow::Continue(());
@@ -138,27 +137,6 @@ fn bad_weights_are_named_and_leave_nothing() {
             assert_eq!(pipeline.resident_bytes(), 0, "{} at {at:?}", pipeline.device_name());
         }
     }
-}
-
-/// The model with the first tensor of a part full of NaN, and that tensor's name.
-fn broken(folder: &str, part: &str) -> (ModelFolder, String) {
-    let mut files = golden().files();
-    for (path, bytes) in &mut files {
-        if !path.starts_with(folder) || !path.ends_with(".safetensors") {
-            continue;
-        }
-        let (header, metadata) = SafeTensors::read_metadata(bytes).unwrap_or_else(|e| panic!("{e}"));
-        let mut names = metadata.offset_keys();
-        names.retain(|name| name.starts_with(part));
-        if let Some(name) = names.first() {
-            let info = metadata.info(name).unwrap_or_else(|| panic!("no `{name}`"));
-            let (start, end) = info.data_offsets;
-            bytes[8 + header + start..8 + header + end].fill(0xff);
-            let name = name.clone();
-            return (ModelFolder::in_memory("broken", files), name);
-        }
-    }
-    panic!("no weights of `{part}` in `{folder}`");
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         }
     };
     let _ = writeln!(text, "scheduler  {}{about}", index.class("scheduler").unwrap_or("?"));
-    let tokenizer = Tokenizer::open(folder).map_err(model::failure)?;
+    let tokenizer = Tokenizer::open(folder, "tokenizer").map_err(model::failure)?;
     let _ = writeln!(text, "tokenizer  {} pieces{}", tokenizer.vocab_size(), longest_prompt(folder)?);
 
     model::read(folder)?;

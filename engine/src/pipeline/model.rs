@@ -48,7 +48,7 @@ impl Model {
         let open = |spec: EncoderSpec| -> Result<OpenEncoder, EngineError> {
             let class = index.class(spec.component).unwrap_or("null");
             let model = encoders::open(folder, spec.component, class)?;
-            Ok(OpenEncoder { spec, model, tokenizer: Tokenizer::open(folder)? })
+            Ok(OpenEncoder { spec, model, tokenizer: Tokenizer::open(folder, spec.tokenizer)? })
         };
         let encoders = family.encoders().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let widths: Vec<usize> = encoders.iter().map(|encoder| encoder.model.width()).collect();

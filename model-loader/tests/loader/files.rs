@@ -18,7 +18,7 @@ fn read_all(folder: &ModelFolder) -> Result<(), LoadError> {
     WanVaeConfig::load(folder, "vae")?;
     T5Config::load(folder, "text_encoder")?;
     TokenizerConfig::load(folder, "tokenizer")?;
-    Tokenizer::open(folder)?;
+    Tokenizer::open(folder, "tokenizer")?;
     for component in ["transformer", "vae", "text_encoder"] {
         Checkpoint::open(folder, component)?;
     }

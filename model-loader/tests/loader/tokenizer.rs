@@ -12,7 +12,7 @@ fn ids(value: &Value) -> Vec<i64> {
 
 #[track_caller]
 fn gives_golden_ids(folder: &ModelFolder) {
-    let tokenizer = Tokenizer::open(folder).unwrap();
+    let tokenizer = Tokenizer::open(folder, "tokenizer").unwrap();
     let golden: Value = serde_json::from_slice(&folder.read("golden.json").unwrap()).unwrap();
     let cases = golden["tokenizer_cases"].as_array().unwrap();
     assert!(cases.len() >= 10);
@@ -47,7 +47,8 @@ fn a_sentencepiece_model_alone_gives_the_same_ids() {
         gives_golden_ids(&copy().open());
         gives_golden_ids(&copy().without(ADDED).open());
         let (one, other) = (Copy::of(model).open(), copy().open());
-        let (one, other) = (Tokenizer::open(&one).unwrap(), Tokenizer::open(&other).unwrap());
+        let (one, other) =
+            (Tokenizer::open(&one, "tokenizer").unwrap(), Tokenizer::open(&other, "tokenizer").unwrap());
         assert_eq!((one.vocab_size(), one.pad_id()), (other.vocab_size(), other.pad_id()));
         for text in [
             "ends in </s>",
@@ -68,7 +69,7 @@ fn damaged_sentencepiece_models_are_refused_by_name() {
     let with = |bytes: &[u8]| Copy::of(COGVIDEOX[0]).without(JSON).with(SPIECE, bytes).open();
     let whole = Copy::of(COGVIDEOX[0]).0[SPIECE].clone();
     for cut in [0, 1, 2, 100, 5_000, whole.len() / 2, whole.len() - 1] {
-        refused(Tokenizer::open(&with(&whole[..cut])), &[SPIECE]);
+        refused(Tokenizer::open(&with(&whole[..cut]), "tokenizer"), &[SPIECE]);
     }
     for bytes in [
         &b"version https://git-lfs.github.com/spec/v1"[..],
@@ -77,21 +78,27 @@ fn damaged_sentencepiece_models_are_refused_by_name() {
         &[0; 64],
         b"\x0A\x02\x0A\x00",
     ] {
-        refused(Tokenizer::open(&with(bytes)), &[SPIECE]);
+        refused(Tokenizer::open(&with(bytes), "tokenizer"), &[SPIECE]);
     }
     let eos = Copy::of(COGVIDEOX[0]).without(JSON).without(ADDED);
     let eos = eos.with("tokenizer/tokenizer_config.json", r#"{"eos_token": "<end>"}"#).open();
-    refused(Tokenizer::open(&eos), &[SPIECE, "<end>"]);
+    refused(Tokenizer::open(&eos, "tokenizer"), &[SPIECE, "<end>"]);
 }
 
 #[test]
 fn added_tokens_must_follow_the_pieces() {
     let with = |json: &str| Copy::of(COGVIDEOX[0]).without(JSON).with(ADDED, json).open();
-    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": 400}"#)), &[ADDED, "<extra_id_0>", "400", "347"]);
-    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": 5}"#)), &[ADDED, "<extra_id_0>"]);
-    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": -1}"#)), &[ADDED]);
-    refused(Tokenizer::open(&with("[")), &[ADDED]);
-    assert_eq!(Tokenizer::open(&with(r#"{"<one>": 347, "</s>": 1}"#)).unwrap().vocab_size(), 348);
+    refused(
+        Tokenizer::open(&with(r#"{"<extra_id_0>": 400}"#), "tokenizer"),
+        &[ADDED, "<extra_id_0>", "400", "347"],
+    );
+    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": 5}"#), "tokenizer"), &[ADDED, "<extra_id_0>"]);
+    refused(Tokenizer::open(&with(r#"{"<extra_id_0>": -1}"#), "tokenizer"), &[ADDED]);
+    refused(Tokenizer::open(&with("["), "tokenizer"), &[ADDED]);
+    assert_eq!(
+        Tokenizer::open(&with(r#"{"<one>": 347, "</s>": 1}"#), "tokenizer").unwrap().vocab_size(),
+        348
+    );
 }
 
 proptest! {
@@ -107,7 +114,7 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = value;
         }
-        if let Ok(tokenizer) = Tokenizer::open(&copy.open()) {
+        if let Ok(tokenizer) = Tokenizer::open(&copy.open(), "tokenizer") {
             let _ = tokenizer.encode(&text, 512);
             let _ = tokenizer.encode("\u{FB01}\u{BD} caf\u{E9}", 512);
         }
@@ -116,7 +123,7 @@ proptest! {
 
 #[test]
 fn the_end_is_always_there() {
-    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap()).unwrap();
+    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap(), "tokenizer").unwrap();
     assert_eq!((tokenizer.pad_id(), tokenizer.eos_id()), (0, 1));
     assert_eq!(tokenizer.model_max_length(), Some(512));
     assert!(tokenizer.vocab_size() > 900);
@@ -138,7 +145,7 @@ fn the_end_is_always_there() {
 
 #[test]
 fn ten_thousand_words_are_cut() {
-    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap()).unwrap();
+    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap(), "tokenizer").unwrap();
     let encoding = tokenizer.encode(&"word ".repeat(10_000), 512).unwrap();
     assert_eq!(encoding.ids.len(), 512);
     assert_eq!(encoding.ids.last(), Some(&1));
@@ -149,7 +156,7 @@ fn ten_thousand_words_are_cut() {
 
 #[test]
 fn padding_never_cuts() {
-    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap()).unwrap();
+    let tokenizer = Tokenizer::open(&ModelFolder::open(WAN).unwrap(), "tokenizer").unwrap();
     assert_eq!(tokenizer.pad(&[5, 1], 4), (vec![5, 1, 0, 0], vec![1, 1, 0, 0]));
     assert_eq!(tokenizer.pad(&[5, 1], 1), (vec![5, 1], vec![1, 1]));
     assert_eq!(tokenizer.pad(&[], 2), (vec![0, 0], vec![0, 0]));
@@ -164,33 +171,33 @@ fn settings_saved_with_the_file_do_not_count() {
         {"strategy": {"Fixed": 20}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
          "pad_type_id": 0, "pad_token": "<pad>"});
     let folder = Copy::wan().with("tokenizer/tokenizer.json", json.to_string()).open();
-    let encoding = Tokenizer::open(&folder).unwrap().encode("A red fox", 512).unwrap();
+    let encoding = Tokenizer::open(&folder, "tokenizer").unwrap().encode("A red fox", 512).unwrap();
     assert_eq!(encoding.ids, [264, 436, 276, 315, 493, 1]);
 }
 
 #[test]
 fn without_its_config_a_tokenizer_has_no_limit() {
     let folder = Copy::wan().without("tokenizer/tokenizer_config.json").open();
-    assert_eq!(Tokenizer::open(&folder).unwrap().model_max_length(), None);
+    assert_eq!(Tokenizer::open(&folder, "tokenizer").unwrap().model_max_length(), None);
 }
 
 #[test]
 fn damaged_tokenizers_are_refused_by_name() {
     const FILE: &str = JSON;
     let gone = Copy::wan().without(FILE).without(SPIECE).open();
-    refused(Tokenizer::open(&gone), &[FILE, "spiece.model", "copy"]);
+    refused(Tokenizer::open(&gone, "tokenizer"), &[FILE, "spiece.model", "copy"]);
 
     let whole = Copy::wan().0[FILE].clone();
     for cut in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
-        refused(Tokenizer::open(&Copy::wan().with(FILE, &whole[..cut]).open()), &[FILE]);
+        refused(Tokenizer::open(&Copy::wan().with(FILE, &whole[..cut]).open(), "tokenizer"), &[FILE]);
     }
     for text in ["null", "[]", "{}", "\u{0}", r#"{"model": 7}"#, "version https://git-lfs.github.com/spec/v1"]
     {
-        refused(Tokenizer::open(&Copy::wan().with(FILE, text).open()), &[FILE]);
+        refused(Tokenizer::open(&Copy::wan().with(FILE, text).open(), "tokenizer"), &[FILE]);
     }
-    refused(Tokenizer::open(&Copy::wan().with(FILE, vec![0xFF; 64]).open()), &[FILE]);
+    refused(Tokenizer::open(&Copy::wan().with(FILE, vec![0xFF; 64]).open(), "tokenizer"), &[FILE]);
     let renamed = String::from_utf8(whole).unwrap().replace("</s>", "<end>");
-    refused(Tokenizer::open(&Copy::wan().with(FILE, renamed).open()), &[FILE, "`</s>`"]);
+    refused(Tokenizer::open(&Copy::wan().with(FILE, renamed).open(), "tokenizer"), &[FILE, "`</s>`"]);
     let config = "tokenizer/tokenizer_config.json";
-    refused(Tokenizer::open(&Copy::wan().with(config, "{").open()), &[config]);
+    refused(Tokenizer::open(&Copy::wan().with(config, "{").open(), "tokenizer"), &[config]);
 }
