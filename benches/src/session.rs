@@ -42,7 +42,9 @@ impl Session {
             None => run::cpu(),
             Some(index) => {
                 let gpu = pollster::block_on(Gpu::open(index, GpuOptions::default()));
-                Executor::Gpu(Box::new(GpuExecutor::new(gpu.map_err(|e| e.to_string())?)))
+                let mut gpu = GpuExecutor::new(gpu.map_err(|e| e.to_string())?);
+                pollster::block_on(gpu.prove_matrices()).map_err(|e| e.to_string())?;
+                Executor::Gpu(Box::new(gpu))
             }
         };
         let plan = executor.plan(&graph).map_err(|e| e.to_string())?;

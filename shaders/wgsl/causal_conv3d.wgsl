@@ -96,17 +96,20 @@ fn a_place(row: ARow, segment: u32) -> APlace {
     return APlace((t * frame_size + pixel) * params.segment_length - params.cache_skip, IN_CACHE);
 }
 
-fn a_quad(place: APlace, k: u32) -> vec4<f32> {
-    if place.source == IN_X {
-        return x_quad(place.start + k, params.segment_length - k);
-    }
+// Loads do not wait for the branches of one another: what lies nowhere is read at the start and dropped.
+fn a_quad(place: APlace, k: u32) -> XQuad {
+    let inside = place.source == IN_X;
+    let quad = select(XQuad(), x_quad(select(0u, place.start, inside) + k, params.segment_length - k), inside);
     if CACHE == 1u && place.source == IN_CACHE {
         return cache_quad(place.start + k, params.segment_length - k);
     }
-    return vec4<f32>();
+    return quad;
 }
 
-fn w_quad(col: u32, segment: u32, k: u32) -> vec4<f32> {
-    let start = col * params.weight_stride + params.weight_start + segment * params.segment_length;
-    return weight_quad(start + k, params.segment_length - k);
+fn w_row(col: u32) -> u32 {
+    return min(col, params.cols - 1u) * params.weight_stride + params.weight_start;
+}
+
+fn w_quad(row: u32, segment: u32, k: u32) -> WeightQuad {
+    return weight_quad(row + segment * params.segment_length + k, params.segment_length - k);
 }

@@ -52,10 +52,14 @@ fn a_place(row: ARow, segment: u32) -> APlace {
     return APlace(row.start);
 }
 
-fn a_quad(place: APlace, k: u32) -> vec4<f32> {
+fn a_quad(place: APlace, k: u32) -> XQuad {
     return x_quad(place.start + k, params.segment_length - k);
 }
 
-fn w_quad(col: u32, segment: u32, k: u32) -> vec4<f32> {
-    return weight_quad(col * params.segment_length + k, params.segment_length - k);
+fn w_row(col: u32) -> u32 {
+    return min(col, params.cols - 1u) * params.segment_length;
+}
+
+fn w_quad(row: u32, segment: u32, k: u32) -> WeightQuad {
+    return weight_quad(row + k, params.segment_length - k);
 }

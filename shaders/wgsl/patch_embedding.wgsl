@@ -63,11 +63,14 @@ fn a_place(row: ARow, segment: u32) -> APlace {
     return APlace((frame * params.height + row.h + dh) * params.width + row.w);
 }
 
-fn a_quad(place: APlace, k: u32) -> vec4<f32> {
+fn a_quad(place: APlace, k: u32) -> XQuad {
     return x_quad(place.start + k, params.segment_length - k);
 }
 
-fn w_quad(col: u32, segment: u32, k: u32) -> vec4<f32> {
-    let start = (col * params.segments + segment) * params.segment_length;
-    return weight_quad(start + k, params.segment_length - k);
+fn w_row(col: u32) -> u32 {
+    return min(col, params.cols - 1u) * params.segments * params.segment_length;
+}
+
+fn w_quad(row: u32, segment: u32, k: u32) -> WeightQuad {
+    return weight_quad(row + segment * params.segment_length + k, params.segment_length - k);
 }

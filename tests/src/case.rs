@@ -209,7 +209,7 @@ fn round(value: f64, dtype: DType) -> f64 {
 
 /// The nearest f32.
 #[expect(clippy::cast_possible_truncation, reason = "rounding is the point")]
-pub(crate) fn narrow(value: f64) -> f32 {
+pub fn narrow(value: f64) -> f32 {
     value as f32
 }
 

@@ -1,5 +1,5 @@
-//! Runs cases in the forms on cooperative matrices, which no heuristic chooses: with the adapter's own matrices where it has them,
-//! and with emulated ones, so that staging, tiling, softmax and epilogues are run everywhere.
+//! Runs cases in the forms on cooperative matrices: with the adapter's own where it has them, and with emulated ones, so that
+//! staging, tiling, softmax and epilogues are run everywhere.
 use crate::{Case, run};
 use engine::{
     DType,
@@ -22,7 +22,8 @@ pub fn targets(own: &Target) -> Vec<Target> {
     let mut targets: Vec<Target> = sizes
         .iter()
         .map(|(size, operands)| {
-            let matrices = CooperativeMatrices { size: *size, operands: *operands, emulated: true };
+            let matrices =
+                CooperativeMatrices { size: *size, operands: *operands, emulated: true, proven_lanes: None };
             Target { subgroups: Some((32, 32)), ..card(vec![matrices]) }
         })
         .collect();
@@ -54,6 +55,25 @@ fn open(adapter: &AdapterSummary, target: Target, runtime_checks: bool) -> Execu
     let options = GpuOptions { runtime_checks, guard_bands: true, ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open(adapter.index, options)).unwrap_or_else(|e| panic!("{e}"));
     Executor::Gpu(Box::new(GpuExecutor::new(gpu.with_target(target))))
+}
+
+/// What a case gives in one form, or without a name in the form that no matrices are used for.
+///
+/// # Panics
+/// If it cannot be run.
+pub fn outputs(adapter: &AdapterSummary, target: &Target, form: Option<&str>, case: &Case) -> Vec<f32> {
+    let mut target = target.clone();
+    match form {
+        None => target.cooperative.clear(),
+        Some(form) => {
+            for choice in choices(case, &target) {
+                target.tuning = target.tuning.with(&choice.key, form);
+            }
+        }
+    }
+    let mut executor = open(adapter, target, false);
+    run::outputs(case, &mut executor)
+        .unwrap_or_else(|e| panic!("{}: {form:?}: {}: {e}", adapter.name, case.name))
 }
 
 /// Runs cases in one form, which all of them must have.

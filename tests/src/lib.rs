@@ -9,6 +9,6 @@ pub mod ops;
 pub mod parity;
 pub mod run;
 
-pub use case::{Case, CaseInput, Role};
+pub use case::{Case, CaseInput, Role, narrow};
 pub use compare::{Tolerance, compare, psnr, relative_l2};
 pub use golden::Golden;

@@ -2,9 +2,10 @@
 use engine::{DType, compute::ops::Mask, compute::target::Target};
 use kinora_tests::{
     Case, Tolerance,
-    cooperative::{check, forms, targets},
+    cooperative::{check, forms, outputs, targets},
+    narrow,
     ops::attention::{self, biased, fused, masked},
-    run,
+    relative_l2, run,
 };
 
 /// The softmax hands over its weights in f16, which keeps 5e-4 of them, and values reach twenty.
@@ -71,6 +72,34 @@ fn what_attention_carries_from_launch_to_launch_is_right() {
             let case = fused(of(1, 301, 301, 2, 32), x);
             let case = if x == DType::F16 { weighted(case) } else { case };
             check(&adapter, &narrow, &forms(&case, &narrow)[0], false, &[case]);
+        }
+    }
+}
+
+/// Bases of the softmax are raised late and seldom: that must cost no precision, however the scores run.
+#[test]
+fn how_scores_run_costs_no_precision() {
+    for adapter in run::adapters() {
+        let Some(target) =
+            targets(&adapter.target).into_iter().find(|target| target.cooperative[0].operands == DType::F16)
+        else {
+            continue;
+        };
+        for case in attention::scores(DType::F16) {
+            let want: Vec<f32> = case.expected().into_iter().map(narrow).collect();
+            let off = |form: Option<&str>| relative_l2(&outputs(&adapter, &target, form, &case), &want);
+            let plain = off(None);
+            for form in forms(&case, &target).iter().take(1) {
+                // Weights are rounded to f16, half of whose last place is 2.4e-4.
+                let error = off(Some(form));
+                assert!(
+                    error <= plain + 2.5e-4,
+                    "{}: {}: `{form}`: {error:.2e}, {plain:.2e} without",
+                    adapter.name,
+                    case.name
+                );
+                eprintln!("{}: {}: `{form}`: {error:.2e}, {plain:.2e} without", adapter.name, case.name);
+            }
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Products and convolutions on cooperative matrices, on every adapter.
 use engine::{
     DType,
-    compute::ops::{Activation, Fill, OutputFrames},
-    compute::target::Target,
+    compute::{
+        executor::Executor,
+        gpu::{Gpu, GpuExecutor, GpuOptions},
+        ops::{Activation, Fill, OutputFrames},
+        plan::{Plan, PlanTarget},
+        target::Target,
+    },
 };
 use kinora_tests::{
     Case, Tolerance,
@@ -99,5 +104,29 @@ fn convolutions_are_right_and_cut_where_bindings_are_narrow() {
                 check(&adapter, &narrow, &forms(&wide, &narrow)[0], false, &[wide]);
             }
         }
+    }
+}
+
+/// What the device multiplies right is what plans use before anything is tuned.
+#[test]
+fn matrices_that_are_proven_are_the_heuristics_choice() {
+    for adapter in run::adapters() {
+        let Some(target) = targets(&adapter.target).into_iter().next() else { continue };
+        let x = target.cooperative[0].operands;
+        let case = matmul::plain(Sizes { dtypes: [x; 3], ..Sizes::f32(40, 48, 64) });
+        let options = GpuOptions { guard_bands: true, ..GpuOptions::default() };
+        let gpu = pollster::block_on(Gpu::open(adapter.index, options));
+        let gpu = gpu.unwrap_or_else(|e| panic!("{e}")).with_target(target.clone());
+        let mut executor = GpuExecutor::new(gpu);
+        let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{e}"));
+        let on_matrices = |target: &Target| {
+            let plan = Plan::new(&graph, &PlanTarget::Gpu(target.clone())).unwrap_or_else(|e| panic!("{e}"));
+            plan.ops.iter().flat_map(|op| &op.launches).all(|l| l.variant.imports.contains_key("FRAGMENTS"))
+        };
+        assert!(!on_matrices(executor.gpu().target()));
+        pollster::block_on(executor.prove_matrices()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(executor.gpu().target().cooperative[0].proven_lanes, Some(32), "{}", adapter.name);
+        assert!(on_matrices(executor.gpu().target()));
+        run::run_case(&case, &mut Executor::Gpu(Box::new(executor))).unwrap_or_else(|e| panic!("{e}"));
     }
 }

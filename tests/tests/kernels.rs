@@ -28,7 +28,8 @@ fn targets() -> Vec<Target> {
         max_workgroup_bytes: 48 << 10,
         ..browser.clone()
     };
-    let matrices = |size, operands, emulated| CooperativeMatrices { size, operands, emulated };
+    let matrices =
+        |size, operands, emulated| CooperativeMatrices { size, operands, emulated, proven_lanes: None };
     let tensor_cores = Target { cooperative: vec![matrices(16, DType::F16, false)], ..desktop.clone() };
     let apple = Target {
         cooperative: vec![matrices(8, DType::F16, false), matrices(8, DType::F32, false)],

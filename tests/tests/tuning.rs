@@ -178,7 +178,7 @@ impl Op for Defective {
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         let (form, choice) =
-            target.tuning.pick("defective".to_owned(), &FORMS).unwrap_or_else(|| panic!("no forms"));
+            target.tuning.pick("defective".to_owned(), &FORMS, 0).unwrap_or_else(|| panic!("no forms"));
         let count = u32::try_from(io.output.elements()).unwrap_or(u32::MAX);
         let count = if form == "half of it" { count / 2 } else { count };
         let mut variant =

@@ -145,7 +145,7 @@ fn variants(adapter: &AdapterSummary) -> Vec<&'static str> {
         variants.push("sums across subgroups");
     }
     if !target.cooperative.is_empty() && !target.software {
-        variants.push("products and attention on cooperative matrices where tuning finds them faster");
+        variants.push("products and attention on cooperative matrices, if they are found to multiply right");
     }
     variants
 }
@@ -194,7 +194,8 @@ mod tests {
             serde_json::from_str(&as_json(std::slice::from_ref(card), 8, None)).unwrap()
         };
         assert_eq!(json(&card)["gpus"][0]["cooperative_matrices"], json!([]));
-        let matrices = |size, operands| CooperativeMatrices { size, operands, emulated: false };
+        let matrices =
+            |size, operands| CooperativeMatrices { size, operands, emulated: false, proven_lanes: None };
         card.target.cooperative = vec![matrices(16, DType::F16), matrices(8, DType::F32)];
         let sizes = json!([{ "size": 16, "operands": "f16" }, { "size": 8, "operands": "f32" }]);
         assert_eq!(json(&card)["gpus"][0]["cooperative_matrices"], sizes);

@@ -7,6 +7,7 @@ mod launch;
 mod loss;
 mod pacing;
 mod pipelines;
+mod proving;
 mod ranking;
 mod readback;
 mod timestamps;

@@ -22,8 +22,11 @@ pub struct Target {
     pub shader_i64: bool,
     /// Smallest and largest subgroup size, where shaders may use subgroup operations.
     pub subgroups: Option<(u32, u32)>,
-    /// Matrices that a subgroup multiplies as one. Only forms that the tuner chooses use them.
+    /// Matrices that a subgroup multiplies as one.
     pub cooperative: Vec<CooperativeMatrices>,
+    /// Registers of 32 bits that an invocation has before its values are spilled to memory. No interface tells; what does not fit
+    /// is not among an op's forms.
+    pub registers: u32,
     /// Whether the "GPU" is the CPU: barriers and workgroup memory then cost more than they save.
     pub software: bool,
     /// What was measured on it.
@@ -39,6 +42,9 @@ pub struct CooperativeMatrices {
     pub operands: DType,
     /// Whether the kernels compute with loops what the device would: slow, for trying what is around it on other devices.
     pub emulated: bool,
+    /// Invocations of a subgroup, if the opened device was seen to multiply right with so many: then the heuristics use them.
+    /// Otherwise only what the tuner compares with the plain form does.
+    pub proven_lanes: Option<u32>,
 }
 
 impl Target {
@@ -55,6 +61,8 @@ impl Target {
             shader_i64: false,
             subgroups: None,
             cooperative: Vec::new(),
+            // What AMD's and NVIDIA's compilers give at most.
+            registers: 256,
             software: false,
             tuning: Tuning::default(),
         }

@@ -10,8 +10,10 @@ pub struct Tuning(Arc<BTreeMap<String, String>>);
 pub struct Choice {
     /// Kernel, class of shapes, dtypes: what one measurement holds for.
     pub key: String,
-    /// The legal forms by name, the heuristic's first.
+    /// The legal forms by name. The first is the plainest: the others' results are compared with its own.
     pub forms: Vec<String>,
+    /// Which of them the heuristic takes.
+    pub likely: usize,
 }
 
 impl Tuning {
@@ -28,14 +30,14 @@ impl Tuning {
         Self::new(forms)
     }
 
-    /// The form of this name if it is among the legal ones, else the heuristic's, which is the first of `forms`.
+    /// The form of this name if it is among the legal ones, else the heuristic's, whose place in `forms` is `likely`.
     ///
-    /// `None` only if there are no forms.
-    pub fn pick<F: Display + Clone>(&self, key: String, forms: &[F]) -> Option<(F, Choice)> {
+    /// `None` only if there is no such form.
+    pub fn pick<F: Display + Clone>(&self, key: String, forms: &[F], likely: usize) -> Option<(F, Choice)> {
         let names: Vec<String> = forms.iter().map(ToString::to_string).collect();
         let wanted = self.0.get(&key);
-        let index = wanted.and_then(|wanted| names.iter().position(|name| name == wanted)).unwrap_or(0);
-        forms.get(index).map(|form| (form.clone(), Choice { key, forms: names }))
+        let index = wanted.and_then(|wanted| names.iter().position(|name| name == wanted)).unwrap_or(likely);
+        forms.get(index).map(|form| (form.clone(), Choice { key, forms: names, likely }))
     }
 }
 
@@ -50,12 +52,14 @@ mod tests {
 
     #[test]
     fn the_heuristic_decides_unless_a_legal_form_is_known() {
-        let pick = |tuning: &Tuning| tuning.pick("k".to_owned(), &["a", "b"]).map(|(form, _)| form);
+        let pick = |tuning: &Tuning| tuning.pick("k".to_owned(), &["a", "b"], 0).map(|(form, _)| form);
         assert_eq!(pick(&Tuning::default()), Some("a"));
         assert_eq!(pick(&Tuning::default().with("k", "b")), Some("b"));
         assert_eq!(pick(&Tuning::default().with("other", "b")), Some("a"));
         assert_eq!(pick(&Tuning::default().with("k", "of another version")), Some("a"));
-        assert_eq!(Tuning::default().pick::<&str>("k".to_owned(), &[]), None);
+        assert_eq!(Tuning::default().pick::<&str>("k".to_owned(), &[], 0), None);
+        let likely = Tuning::default().pick("k".to_owned(), &["a", "b"], 1);
+        assert!(likely.is_some_and(|(form, choice)| form == "b" && choice.likely == 1));
     }
 
     #[test]

@@ -63,7 +63,9 @@ pub async fn open_executor(
             message: "its shaders have no f16".to_owned(),
         }));
     }
-    Ok((Executor::Gpu(Box::new(GpuExecutor::new(gpu))), name))
+    let mut executor = GpuExecutor::new(gpu);
+    executor.prove_matrices().await.map_err(EngineError::Device)?;
+    Ok((Executor::Gpu(Box::new(executor)), name))
 }
 
 fn full_name(adapter: &AdapterSummary) -> String {

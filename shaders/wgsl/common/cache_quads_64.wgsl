@@ -1,4 +1,4 @@
 // Reads the cache of earlier frames four elements at a time, as `x_quads_64` does x.
-fn cache_quad(index: u32, left: u32) -> vec4<f32> {
+fn cache_quad(index: u32, left: u32) -> XQuad {
     return floats_of(cache[index / 4u]);
 }

@@ -1,5 +1,5 @@
 // Reads the cache of earlier frames element by element, as `x_scalar` does x.
-fn cache_quad(index: u32, left: u32) -> vec4<f32> {
+fn cache_quad(index: u32, left: u32) -> XQuad {
     let last = left - 1u;
     return vec4<f32>(
         f32(cache[index]),

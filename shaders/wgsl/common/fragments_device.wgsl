@@ -4,6 +4,9 @@
 // The importer has workgroup arrays `tiles` of Frag and `sum_tile` of f32, and SUBGROUPS, the subgroups of a workgroup.
 // Places and pitches are multiples of 16 bytes.
 
+// Whether left operands must stay in the tile that they were loaded from.
+const QUERIES_STAY: u32 = 0u;
+
 // Which subgroup of its workgroup an invocation belongs to, and where in it.
 fn own_subgroup(index: u32, subgroup: u32) -> u32 {
     return subgroup % SUBGROUPS;
@@ -13,9 +16,12 @@ fn own_lane(index: u32, lane: u32) -> u32 {
     return lane;
 }
 
-// Whether subgroups have the size that was planned for. Otherwise nothing may be stored, so that whoever tries it sees that.
-fn as_planned(subgroups: u32) -> bool {
-    return subgroups == SUBGROUPS;
+// Zero if subgroups have the size that was planned for, else NaN: added to what is stored, so that whoever reads it sees that.
+fn spoiled(subgroups: u32) -> f32 {
+    if subgroups == SUBGROUPS {
+        return 0.0;
+    }
+    return bitcast<f32>(0x7fc00000u | subgroups);
 }
 
 // A left operand, row i from `at + i * pitch` on.

@@ -2,6 +2,8 @@
 // around them can be run there. Slower than any other form. Any LANES neighbours pass for a subgroup.
 
 // Operands stay where they are; they must not be overwritten while they are in use.
+const QUERIES_STAY: u32 = 1u;
+
 struct FragA {
     at: u32,
     row_step: u32,
@@ -26,8 +28,8 @@ fn own_lane(index: u32, lane: u32) -> u32 {
     return index % LANES;
 }
 
-fn as_planned(subgroups: u32) -> bool {
-    return true;
+fn spoiled(subgroups: u32) -> f32 {
+    return 0.0;
 }
 
 fn left_rows(at: u32, pitch: u32) -> FragA {
@@ -63,15 +65,13 @@ fn multiply_add(left: FragA, right: FragB, sums: FragC, lane: u32) -> FragC {
     var added = sums;
     // A bound that no compiler knows: unrolled, this would take it minutes.
     let depth = min(SIZE, arrayLength(&out) + SIZE);
-    for (var i = 0u; i < SIZE * SIZE / LANES; i += 1u) {
-        let place = lane + i * LANES;
-        let row = left.at + place / SIZE * left.row_step;
-        let column = right.at + place % SIZE * right.column_step;
-        var sum = added.values[i];
-        for (var k = 0u; k < depth; k += 1u) {
-            sum = fma(f32(tiles[row + k]), f32(tiles[column + k * right.row_step]), sum);
+    for (var k = 0u; k < depth; k += 1u) {
+        for (var i = 0u; i < SIZE * SIZE / LANES; i += 1u) {
+            let place = lane + i * LANES;
+            let row = left.at + place / SIZE * left.row_step;
+            let column = right.at + place % SIZE * right.column_step;
+            added.values[i] = fma(f32(tiles[row + k]), f32(tiles[column + k * right.row_step]), added.values[i]);
         }
-        added.values[i] = sum;
     }
     return added;
 }

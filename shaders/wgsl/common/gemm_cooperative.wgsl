@@ -50,11 +50,7 @@ fn main(
     let mine_m = team / SUB_N * FRAG_M * SIZE;
     let mine_n = team % SUB_N * FRAG_N * SIZE;
 
-    for (var at = lane; at < AREA; at += LANES) {
-        sum_tile[team * AREA + at] = 0.0;
-    }
-    workgroupBarrier();
-    let zero = load_sums(team * AREA, SIZE, lane);
+    let zero = FragC();
     var sums: array<array<FragC, FRAG_N>, FRAG_M>;
     for (var i = 0u; i < FRAG_M; i += 1u) {
         for (var j = 0u; j < FRAG_N; j += 1u) {
@@ -66,80 +62,93 @@ fn main(
     for (var i = 0u; i < A_FETCH; i += 1u) {
         rows[i] = a_row(first_row + line + i * LINE_STEP);
     }
+    var w_rows: array<u32, W_FETCH>;
+    for (var j = 0u; j < W_FETCH; j += 1u) {
+        w_rows[j] = w_row(first_col + line + j * LINE_STEP);
+    }
     var places: array<APlace, A_FETCH>;
-    var a_next: array<vec4<f32>, A_FETCH>;
-    var w_next: array<vec4<f32>, W_FETCH>;
+    for (var i = 0u; i < A_FETCH; i += 1u) {
+        places[i] = a_place(rows[i], 0u);
+    }
+    var a_next: array<vec4<Frag>, A_FETCH>;
+    var w_next: array<vec4<Frag>, W_FETCH>;
+    let segment_steps = (params.segment_length + DEPTH - 1u) / DEPTH;
+    let steps = params.segments * segment_steps;
+    for (var i = 0u; i < A_FETCH; i += 1u) {
+        a_next[i] = fetch_a(places[i], 4u * quad);
+    }
+    for (var j = 0u; j < W_FETCH; j += 1u) {
+        w_next[j] = fetch_w(w_rows[j], 0u, 4u * quad);
+    }
     var segment = 0u;
     var step = 0u;
-    let steps = params.segments * ((params.segment_length + DEPTH - 1u) / DEPTH);
-    for (var n = 0u; n <= steps; n += 1u) {
-        if n > 0u {
-            // The tiles are free once everybody has multiplied, and ready once everybody has written.
-            workgroupBarrier();
-            for (var i = 0u; i < A_FETCH; i += 1u) {
-                stage((line + i * LINE_STEP) * PITCH + 4u * quad, vec4<Frag>(a_next[i]));
-            }
-            for (var j = 0u; j < W_FETCH; j += 1u) {
-                stage(W_TILE + (line + j * LINE_STEP) * PITCH + 4u * quad, vec4<Frag>(w_next[j]));
-            }
-            workgroupBarrier();
+    for (var n = 0u; n < steps; n += 1u) {
+        // The tiles are free once everybody has multiplied, and ready once everybody has written.
+        workgroupBarrier();
+        for (var i = 0u; i < A_FETCH; i += 1u) {
+            stage((line + i * LINE_STEP) * PITCH + 4u * quad, a_next[i]);
         }
-        if n < steps {
-            if step == 0u {
-                for (var i = 0u; i < A_FETCH; i += 1u) {
-                    places[i] = a_place(rows[i], segment);
-                }
-            }
-            let k = step + 4u * quad;
-            let inside = k < params.segment_length;
+        for (var j = 0u; j < W_FETCH; j += 1u) {
+            stage(W_TILE + (line + j * LINE_STEP) * PITCH + 4u * quad, w_next[j]);
+        }
+        workgroupBarrier();
+        step += DEPTH;
+        if step >= params.segment_length {
+            // Past the last segment the last one is fetched again, for nobody.
+            step = 0u;
+            segment = min(segment + 1u, params.segments - 1u);
             for (var i = 0u; i < A_FETCH; i += 1u) {
-                a_next[i] = vec4<f32>();
-                if inside {
-                    a_next[i] = a_quad(places[i], k);
-                }
-            }
-            for (var j = 0u; j < W_FETCH; j += 1u) {
-                w_next[j] = vec4<f32>();
-                if inside {
-                    let col = first_col + line + j * LINE_STEP;
-                    w_next[j] = w_quad(min(col, params.cols - 1u), segment, k);
-                }
-            }
-            step += DEPTH;
-            if step >= params.segment_length {
-                step = 0u;
-                segment += 1u;
+                places[i] = a_place(rows[i], segment);
             }
         }
-        // `if n > 0u`, put so that naga sees that all invocations agree on it.
-        for (var staged = min(n, 1u); staged > 0u; staged -= 1u) {
-            for (var d = 0u; d < DEPTH; d += SIZE) {
-                var a: array<FragA, FRAG_M>;
+        for (var i = 0u; i < A_FETCH; i += 1u) {
+            a_next[i] = fetch_a(places[i], step + 4u * quad);
+        }
+        for (var j = 0u; j < W_FETCH; j += 1u) {
+            w_next[j] = fetch_w(w_rows[j], segment, step + 4u * quad);
+        }
+        for (var d = 0u; d < DEPTH; d += SIZE) {
+            var a: array<FragA, FRAG_M>;
+            for (var i = 0u; i < FRAG_M; i += 1u) {
+                a[i] = left_rows((mine_m + i * SIZE) * PITCH + d, PITCH);
+            }
+            for (var j = 0u; j < FRAG_N; j += 1u) {
+                // A row of the weight is a column of the right operand.
+                let w = right_columns(W_TILE + (mine_n + j * SIZE) * PITCH + d, PITCH);
                 for (var i = 0u; i < FRAG_M; i += 1u) {
-                    a[i] = left_rows((mine_m + i * SIZE) * PITCH + d, PITCH);
-                }
-                for (var j = 0u; j < FRAG_N; j += 1u) {
-                    // A row of the weight is a column of the right operand.
-                    let w = right_columns(W_TILE + (mine_n + j * SIZE) * PITCH + d, PITCH);
-                    for (var i = 0u; i < FRAG_M; i += 1u) {
-                        sums[i][j] = multiply_add(a[i], w, sums[i][j], lane);
-                    }
+                    sums[i][j] = multiply_add(a[i], w, sums[i][j], lane);
                 }
             }
         }
     }
+    let spoil = spoiled(subgroups);
     for (var i = 0u; i < FRAG_M; i += 1u) {
         for (var j = 0u; j < FRAG_N; j += 1u) {
             store_sums(sums[i][j], team * AREA, SIZE, lane);
             workgroupBarrier();
-            for (var at = lane; at < AREA; at += LANES) {
+            for (var m = 0u; m < AREA / LANES; m += 1u) {
+                let at = lane + m * LANES;
                 let row = first_row + mine_m + i * SIZE + at / SIZE;
                 let col = first_col + mine_n + j * SIZE + at % SIZE;
-                if row < params.rows && col < params.cols && as_planned(subgroups) {
-                    store(row, col, sum_tile[team * AREA + at]);
+                if row < params.rows && col < params.cols {
+                    store(row, col, sum_tile[team * AREA + at] + spoil);
                 }
             }
             workgroupBarrier();
         }
     }
+}
+
+fn fetch_a(place: APlace, k: u32) -> vec4<Frag> {
+    if k < params.segment_length {
+        return vec4<Frag>(a_quad(place, k));
+    }
+    return vec4<Frag>();
+}
+
+fn fetch_w(row: u32, segment: u32, k: u32) -> vec4<Frag> {
+    if k < params.segment_length {
+        return vec4<Frag>(w_quad(row, segment, k));
+    }
+    return vec4<Frag>();
 }

@@ -5,8 +5,9 @@
 // The importer has `params.{rows, cols, segments, segment_length}` and describes its operands:
 //   a_row(row) -> ARow: what is known of a row; rows past the last may be asked for
 //   a_place(ARow, segment) -> APlace: where a segment of a row lies
-//   a_quad(APlace, k) -> vec4<f32>: elements k..k + 4 of that segment, zeros behind its end
-//   w_quad(col, segment, k) -> vec4<f32>: the same of a weight row
+//   a_quad(APlace, k) -> XQuad: elements k..k + 4 of that segment, zeros behind its end
+//   w_row(col) -> u32: where a weight row lies; columns past the last may be asked for
+//   w_quad(row, segment, k) -> WeightQuad: elements k..k + 4 of a segment of it, zeros behind its end
 //   store(row, col, sum)
 #import SPREAD
 #import fma_quad
@@ -46,11 +47,11 @@ fn main(
         for (var k = 0u; k < params.segment_length; k += 4u) {
             var w: array<vec4<f32>, TILE_N>;
             for (var j = 0u; j < TILE_N; j += 1u) {
-                w[j] = w_quad(min(first_col + j * WG_X, params.cols - 1u), segment, k);
+                w[j] = w_quad(w_row(first_col + j * WG_X), segment, k);
             }
             var a: array<vec4<f32>, ROW_LOADS>;
             for (var i = 0u; i < ROW_LOADS; i += 1u) {
-                a[i] = a_quad(places[i], k);
+                a[i] = vec4<f32>(a_quad(places[i], k));
             }
             // Two loops: the driver unrolls each, and would give up on one of twice the length.
             for (var i = 0u; i < HALF_M; i += 1u) {

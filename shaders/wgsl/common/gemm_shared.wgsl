@@ -73,13 +73,13 @@ fn main(
             for (var i = 0u; i < A_FETCH; i += 1u) {
                 a_next[i] = vec4<f32>();
                 if inside {
-                    a_next[i] = a_quad(places[i], k);
+                    a_next[i] = vec4<f32>(a_quad(places[i], k));
                 }
             }
             for (var j = 0u; j < W_FETCH; j += 1u) {
                 w_next[j] = vec4<f32>();
                 if inside {
-                    w_next[j] = w_quad(min(first_col + line + j * 64u, params.cols - 1u), segment, k);
+                    w_next[j] = w_quad(w_row(first_col + line + j * 64u), segment, k);
                 }
             }
             step += 16u;

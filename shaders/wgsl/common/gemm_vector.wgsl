@@ -35,10 +35,10 @@ fn main(
         for (var k = 4u * (lane % TEAM); k < params.segment_length; k += 4u * TEAM) {
             var w: array<vec4<f32>, TILE_N>;
             for (var j = 0u; j < TILE_N; j += 1u) {
-                w[j] = w_quad(min(my_col + j, params.cols - 1u), segment, k);
+                w[j] = w_quad(w_row(my_col + j), segment, k);
             }
             for (var i = 0u; i < TILE_M; i += 1u) {
-                let a = a_quad(places[i], k);
+                let a = vec4<f32>(a_quad(places[i], k));
                 for (var j = 0u; j < TILE_N; j += 1u) {
                     sums[i][j] = fma_quad(a, w[j], sums[i][j]);
                 }

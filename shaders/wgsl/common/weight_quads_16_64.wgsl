@@ -2,7 +2,8 @@
 #import words_64
 #import expand_16
 alias WeightUnit = u64;
+alias WeightQuad = vec4<f32>;
 
-fn weight_quad(index: u32, left: u32) -> vec4<f32> {
+fn weight_quad(index: u32, left: u32) -> WeightQuad {
     return expanded(halves_of(weight[index / 4u]));
 }

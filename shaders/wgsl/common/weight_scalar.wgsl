@@ -1,5 +1,6 @@
 // Reads a stored matrix element by element. W_FORMAT: 0 f32, 1 f16, 2 bf16; 16-bit elements lie two to a word, low half first.
 alias WeightUnit = u32;
+alias WeightQuad = vec4<f32>;
 
 fn weight_at(index: u32) -> f32 {
     if W_FORMAT == 0u {
@@ -13,7 +14,7 @@ fn weight_at(index: u32) -> f32 {
 }
 
 // Elements index.. of the matrix, of which `left` exist (at least one); zeros behind them.
-fn weight_quad(index: u32, left: u32) -> vec4<f32> {
+fn weight_quad(index: u32, left: u32) -> WeightQuad {
     let last = left - 1u;
     return vec4<f32>(
         weight_at(index),

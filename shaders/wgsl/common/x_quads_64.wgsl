@@ -2,8 +2,9 @@
 // the bounds of every component, of which there are half as many.
 #import words_64
 alias XUnit = vec2<u64>;
+alias XQuad = vec4<f32>;
 
 // Elements index..index + 4 of x.
-fn x_quad(index: u32, left: u32) -> vec4<f32> {
+fn x_quad(index: u32, left: u32) -> XQuad {
     return floats_of(x[index / 4u]);
 }

@@ -1,8 +1,9 @@
 // Reads x element by element: for rows whose length or start is no multiple of four.
 alias XUnit = X;
+alias XQuad = vec4<f32>;
 
 // Elements index.. of x, of which `left` exist (at least one); zeros behind them.
-fn x_quad(index: u32, left: u32) -> vec4<f32> {
+fn x_quad(index: u32, left: u32) -> XQuad {
     let last = left - 1u;
     return vec4<f32>(
         f32(x[index]),

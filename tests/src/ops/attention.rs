@@ -47,7 +47,17 @@ pub fn cases() -> Vec<Case> {
         cases.push(fused(Sizes { groups, ..sizes(35, 1, head_dim) }, DType::F32));
     }
     cases.extend(masks(&[1, 8, 33, 70]));
+    cases.extend(scores(DType::F32));
     cases
+}
+
+/// Scores that a running maximum may stumble over, in more keys than any form takes at a time, some of whose blocks nobody sees.
+pub fn scores(dtype: DType) -> Vec<Case> {
+    let sizes = Sizes { groups: 1, queries: 35, keys: 203, heads: 2, head_dim: 64 };
+    let kinds = [Scores::Equal, Scores::Rising(7.9), Scores::Rising(8.1), Scores::Late(40.0)];
+    let masks = [Mask::None, Mask::Causal { block: 3 }, Mask::Window { before: 20, after: 0 }];
+    let all = kinds.into_iter().flat_map(|kind| masks.map(|mask| scored(sizes, kind, mask, dtype)));
+    all.collect()
 }
 
 /// Every kind of mask: alone, behind keys that were there before, and in groups.
@@ -224,6 +234,66 @@ pub fn masked(s: Sizes, mask: Mask, dtype: DType) -> Case {
         },
         tolerance(dtype),
     )
+}
+
+/// How scores run along the keys, in powers of two: what a running maximum may stumble over.
+#[derive(Debug, Clone, Copy)]
+pub enum Scores {
+    /// All zero.
+    Equal,
+    /// The first key of every 16 exceeds those before by so much; every other query sees them fall.
+    Rising(f64),
+    /// One key, the third last, exceeds all others by so much.
+    Late(f64),
+}
+
+impl Scores {
+    /// Of a key among `keys`.
+    fn of(self, key: usize, keys: usize) -> f64 {
+        match self {
+            Self::Equal => 0.0,
+            Self::Rising(step) => step * (key / 16) as f64,
+            Self::Late(height) => {
+                if key + 3 == keys {
+                    height
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+}
+
+/// Queries and keys whose scores are prescribed, up to a small part of each key's own; the values are spread.
+pub fn scored(s: Sizes, scores: Scores, mask: Mask, dtype: DType) -> Case {
+    let width = s.heads * s.head_dim;
+    let rising = matches!(scores, Scores::Rising(_));
+    // A query and a key meet in one column of each head, in units that make the scaled product a power of two.
+    let unit = (s.head_dim as f64).sqrt() * std::f64::consts::LN_2;
+    let query = |i: usize| match (i / width, i % s.head_dim) {
+        (row, 3) => {
+            if rising && row % 2 == 1 {
+                -unit
+            } else {
+                unit
+            }
+        }
+        _ => 0.0,
+    };
+    let own = if matches!(scores, Scores::Equal) { 0.0 } else { 0.05 };
+    let pair = |i: usize| match (i / (2 * width), i % (2 * width)) {
+        (row, col) if col >= width => ((row * 31 + col * 17) % 101) as f64 / 25.0 - 2.0,
+        (row, col) if col % s.head_dim == 3 => scores.of(row % s.keys, s.keys) + own * (row % 7) as f64,
+        _ => 0.0,
+    };
+    let mut case = masked(s, mask, dtype);
+    case.name = name(&format!("{scores:?}/{mask:?}"), s, dtype);
+    let (queries, keys) = (s.groups * s.queries, s.groups * s.keys);
+    case.inputs = vec![
+        CaseInput::activation(&[queries, width], dtype).values((0..queries * width).map(query).collect()),
+        CaseInput::activation(&[keys, 2 * width], dtype).values((0..keys * 2 * width).map(pair).collect()),
+    ];
+    case
 }
 
 fn reference(

@@ -3,7 +3,7 @@ use super::{LossSwitch, experimental, loss::Reports, ranking};
 use crate::{
     adapter::{AdapterKind, AdapterSummary},
     error::DeviceError,
-    target::Target,
+    target::{CooperativeMatrices, Target},
     tuner::TuningOptions,
     tuning::Tuning,
 };
@@ -100,6 +100,11 @@ impl Gpu {
     /// Plans with what was measured from now on.
     pub(super) fn set_tuning(&mut self, tuning: Tuning) {
         self.summary.target.tuning = tuning;
+    }
+
+    /// Plans with what its matrices were found to do from now on.
+    pub(super) fn set_matrices(&mut self, matrices: Vec<CooperativeMatrices>) {
+        self.summary.target.cooperative = matrices;
     }
 
     /// What plans for this device are made for.
@@ -232,6 +237,7 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
         shader_i64: features.contains(wgpu::Features::SHADER_INT64),
         subgroups,
         cooperative: experimental::cooperative(adapter),
+        registers: Target::webgpu_defaults().registers,
         software: kind(&info) == AdapterKind::Software,
         tuning: Tuning::default(),
     };

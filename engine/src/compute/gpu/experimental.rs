@@ -39,6 +39,7 @@ fn usable(properties: &wgpu::CooperativeMatrixProperties, half: bool) -> Option<
         size,
         operands,
         emulated: false,
+        proven_lanes: None,
     })
 }
 
@@ -59,7 +60,8 @@ pub(super) fn permission(target: &Target) -> wgpu::ExperimentalFeatures {
     // SAFETY: the one experimental feature asked for is that of cooperative matrices. Kernels that use it load and store
     // fragments of workgroup arrays only, whole fragments inside the array, in control flow that naga has found uniform;
     // the tests run the same kernels with fragments emulated in loops, with bounds checks, against references in f64. They
-    // are run only where the tuner has compared their results with those of the plain form on the same device.
+    // are run only where the device was seen to be right: the tuner compares each form with the plain one, `prove_matrices`
+    // a product and an attention. In subgroups of another size than planned they store NaN.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
@@ -79,7 +81,9 @@ mod tests {
                 cr_type,
                 saturating_accumulation: false,
             };
-        let matrices = |size, operands| Some(CooperativeMatrices { size, operands, emulated: false });
+        let matrices = |size, operands| {
+            Some(CooperativeMatrices { size, operands, emulated: false, proven_lanes: None })
+        };
         assert_eq!(usable(&properties([16; 3], F16, F32), true), matrices(16, DType::F16));
         assert_eq!(usable(&properties([16; 3], F16, F32), false), None);
         assert_eq!(usable(&properties([8; 3], F32, F32), false), matrices(8, DType::F32));

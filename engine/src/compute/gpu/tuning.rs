@@ -168,7 +168,7 @@ impl GpuExecutor {
         let node = &graph.nodes()[job.node];
         let (inputs, output) = (graph.descs(&node.inputs), graph.desc(node.output));
         let io = Io { inputs: &inputs, output, aliased: op.aliased };
-        let Choice { key, forms } = &job.choice;
+        let Choice { key, forms, likely } = &job.choice;
         let launches: Result<Vec<Launch>, LowerError> = forms
             .iter()
             .map(|form| {
@@ -192,7 +192,7 @@ impl GpuExecutor {
         let known = tuner.table.entries.get(key).cloned().unwrap_or_default();
         let adapter = self.gpu.summary();
         let keep = |entry: &Entry| tuner.keep(key, entry, adapter);
-        let search = Search { forms, in_time, keep };
+        let search = Search { forms, likely: *likely, in_time, keep };
         search.run(known, &mut trials).await?;
         Ok(())
     }

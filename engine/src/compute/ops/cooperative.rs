@@ -1,6 +1,6 @@
 //! What the forms on cooperative matrices share: which fragments a target multiplies, and how a variant says it.
 use crate::{
-    target::Target,
+    target::{CooperativeMatrices, Target},
     tensor::{DType, TensorDesc},
 };
 use shaders::{Elem, Variant};
@@ -16,11 +16,13 @@ pub(super) struct Fragments {
     /// What operands are staged as.
     elem: Elem,
     emulated: bool,
+    /// Whether the device was seen to multiply them right in subgroups of this size.
+    pub(super) proven: bool,
 }
 
 impl fmt::Display for Fragments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, lanes, elem, emulated } = self;
+        let Self { size, lanes, elem, emulated, .. } = self;
         let emulated = if *emulated { "emulated " } else { "" };
         write!(f, "{emulated}cooperative {size} {}, {lanes} lanes", elem.wgsl())
     }
@@ -40,10 +42,26 @@ impl Fragments {
         let sizes =
             target.cooperative.iter().filter(|matrices| fits(matrices.operands)).flat_map(|matrices| {
                 let elem = if matrices.operands == DType::F16 { Elem::F16 } else { Elem::F32 };
-                let (size, emulated) = (matrices.size, matrices.emulated);
-                lanes.iter().map(move |lanes| Self { size, lanes: *lanes, elem, emulated })
+                let CooperativeMatrices { size, emulated, proven_lanes, .. } = *matrices;
+                lanes.iter().map(move |lanes| Self {
+                    size,
+                    lanes: *lanes,
+                    elem,
+                    emulated,
+                    proven: proven_lanes == Some(*lanes),
+                })
             });
         sizes.filter(|fragments| matches!(fragments.lanes, 8 | 16 | 32 | 64)).collect()
+    }
+
+    /// Registers that an invocation has a fragment of sums in.
+    pub(super) fn sum_registers(self) -> u32 {
+        self.size * self.size / self.lanes
+    }
+
+    /// Registers that an invocation has a fragment of an operand in, where that is dearest: a line of it in every lane, as on AMD.
+    pub(super) fn operand_registers(self) -> u32 {
+        self.size * self.bytes() / 4
     }
 
     /// Bytes of a value of an operand.
@@ -54,6 +72,11 @@ impl Fragments {
     /// Values between lines of a staged tile: 16 bytes.
     pub(super) fn pad(self) -> u32 {
         16 / self.bytes()
+    }
+
+    /// Whether operands must stay in the workgroup memory that they were loaded from (`QUERIES_STAY`).
+    pub(super) fn operands_stay(self) -> bool {
+        self.emulated
     }
 
     /// The part of a variant that says it.
@@ -74,11 +97,10 @@ impl Fragments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::CooperativeMatrices;
-
     #[test]
     fn fragments_are_those_of_the_activations_dtype_for_every_size_of_subgroup() {
-        let matrices = |size, operands| CooperativeMatrices { size, operands, emulated: false };
+        let matrices =
+            |size, operands| CooperativeMatrices { size, operands, emulated: false, proven_lanes: None };
         let target = Target {
             subgroups: Some((32, 64)),
             cooperative: vec![matrices(16, DType::F16), matrices(8, DType::F16), matrices(8, DType::F32)],

@@ -126,10 +126,17 @@ impl Product<'_> {
     /// The core and its tile for an op's kernel, as measured or else as likely best, and how it reads its operands.
     pub(super) fn tiled(&self, op: &'static str, target: &Target) -> Tiled {
         let (reads, w_read) = self.reads(target);
-        let (key, forms) = (self.key(op), self.forms(target));
-        let (form, choice) = match target.tuning.pick(key, &forms) {
+        let (forms, likely) = self.forms(target);
+        let (form, choice) = match target.tuning.pick(self.key(op), &forms, likely) {
             Some(picked) => picked,
-            None => (Form::Shared { rows: 4, cols: 4 }, Choice { key: String::new(), forms: Vec::new() }),
+            None => {
+                let none = Choice { key: String::new(), forms: Vec::new(), likely: 0 };
+                (Form::Shared { rows: 4, cols: 4 }, none)
+            }
+        };
+        let w_read = match (w_read, self.weight.dtype) {
+            ("weight_quads_16", DType::F16) if form.stages_halves() => "weight_quads_half",
+            _ => w_read,
         };
         let variant = form
             .variant()

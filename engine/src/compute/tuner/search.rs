@@ -3,7 +3,7 @@ use super::{Entry, Outcome};
 use crate::error::DeviceError;
 use std::time::Duration;
 
-/// One launch that can be run in several forms; the first is the heuristic's.
+/// One launch that can be run in several forms; the first is the plainest.
 pub(crate) trait Trials {
     /// Runs a form and says how far its result is from the first form's (relative L2). The first form comes first.
     async fn difference(&mut self, form: usize) -> Result<f64, DeviceError>;
@@ -19,6 +19,8 @@ pub(crate) trait Trials {
 pub(crate) struct Search<'a, I, K> {
     /// Names of the legal forms.
     pub(crate) forms: &'a [String],
+    /// Which of them the heuristic takes.
+    pub(crate) likely: usize,
     /// Whether there is time for another trial.
     pub(crate) in_time: I,
     /// Called with what is known so far before and after each trial: a trial that brings down the driver is not repeated.
@@ -35,7 +37,7 @@ const CLOSE: f64 = 1.25;
 const UNFINISHED: &str = "it did not finish";
 
 impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
-    /// Tries what `known` lacks, as long as there is time; `None` if the heuristic's form does not run.
+    /// Tries what `known` lacks, as long as there is time; `None` if the plainest form does not run.
     ///
     /// # Errors
     /// If the device is lost, which is noted first.
@@ -48,7 +50,9 @@ impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
         // Without a result to compare with nothing can be said.
         let Some(first) = usable(self.reference(trials).await)? else { return Ok(None) };
         entry.tried.insert(self.forms[0].clone(), Outcome::Microseconds(micros(first)));
-        for index in 1..self.forms.len() {
+        let likely = self.likely;
+        let others = (1..self.forms.len()).filter(|index| *index != likely);
+        for index in [likely].into_iter().filter(|index| *index > 0).chain(others) {
             let form = &self.forms[index];
             if entry.tried.contains_key(form) {
                 continue;
@@ -87,7 +91,7 @@ impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
         let all = 0..self.forms.len();
         let best = all.clone().filter_map(|index| time(entry, index)).fold(f64::INFINITY, f64::min);
         let close: Vec<usize> = all
-            .filter(|index| time(entry, *index).is_some_and(|t| t <= CLOSE * best || *index == 0))
+            .filter(|index| time(entry, *index).is_some_and(|t| t <= CLOSE * best || *index == self.likely))
             .collect();
         if close.len() < 2 {
             return Ok(());
@@ -108,9 +112,15 @@ impl<I: Fn() -> bool, K: FnMut(&Entry)> Search<'_, I, K> {
     /// Chooses by what is known, and has it kept.
     fn note_fastest(&mut self, entry: &mut Entry) {
         let time = |form: &String| entry.microseconds(form);
-        let heuristic = &self.forms[0];
+        // The heuristic's form may turn out to be wrong or not to run; before it is tried, it is believed.
+        let refused = matches!(entry.tried.get(&self.forms[self.likely]), Some(Outcome::Refused(_)));
+        let heuristic = &self.forms[if refused { 0 } else { self.likely }];
         let limit = time(heuristic).map_or(f64::INFINITY, |own| CLEARLY_FASTER * own);
-        let timed = self.forms[1..].iter().filter_map(|form| time(form).map(|time| (form, time)));
+        let timed = self
+            .forms
+            .iter()
+            .filter(|form| *form != heuristic)
+            .filter_map(|form| time(form).map(|time| (form, time)));
         let best = timed.filter(|(_, time)| *time <= limit).min_by(|a, b| a.1.total_cmp(&b.1));
         entry.form = best.map_or(heuristic, |(form, _)| form).clone();
         (self.keep)(entry);

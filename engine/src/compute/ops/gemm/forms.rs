@@ -20,6 +20,10 @@ pub(crate) enum Form {
 /// Invocations of a workgroup that share nothing: in software Vulkan, and on a GPU.
 const LONE_LANES: u32 = 8;
 const LONE_INVOCATIONS: u32 = 64;
+/// Registers of the form on cooperative matrices beside fragments and what it fetches, as counted in what AMD's compiler makes.
+const OTHER_REGISTERS: u32 = 60;
+/// Tiles that keep a large GPU busy.
+const BUSY_TILES: usize = 128;
 /// Rows at most of what counts as a product with a vector; from four rows on, software gains more by handing them round.
 const VECTOR_ROWS: u32 = 4;
 const SOFTWARE_VECTOR_ROWS: u32 = 2;
@@ -78,6 +82,11 @@ impl Form {
         }
     }
 
+    /// Whether operands are staged in f16, so that weights in f16 are moved as they are.
+    pub(super) fn stages_halves(self) -> bool {
+        matches!(self, Self::Cooperative { fragments, .. } if fragments.bytes() == 2)
+    }
+
     /// Rows and columns that one workgroup makes.
     pub(super) fn tile(self) -> [usize; 2] {
         match self {
@@ -90,7 +99,7 @@ impl Form {
         }
     }
 
-    /// Whether the target has the workgroup memory and the invocations.
+    /// Whether the target has the workgroup memory, the invocations and the registers.
     fn fits(self, target: &Target) -> bool {
         match self {
             Self::Register { .. } => true,
@@ -99,12 +108,18 @@ impl Form {
                 4 * (16 * rows + 2 + 16 * cols + 2) * 16 <= target.max_workgroup_bytes
             }
             // Lines of both operands, and a fragment of sums for each subgroup. Fetching is shared out evenly.
-            Self::Cooperative { fragments, subgroups: [down, right], .. } => {
+            Self::Cooperative { fragments, subgroups: [down, right], tile } => {
                 let [rows, cols] = self.tile().map(clamp_u32);
                 let (quads, invocations) = (depth(fragments) / 4, down * right * fragments.lanes);
                 let operands = (rows + cols) * (depth(fragments) + fragments.pad()) * fragments.bytes();
                 let sums = down * right * fragments.size * fragments.size * 4;
+                let fetched = (rows + cols) * quads / invocations * fragments.bytes();
+                let registers = tile[0] * tile[1] * fragments.sum_registers()
+                    + (tile[0] + 1) * fragments.operand_registers()
+                    + fetched
+                    + OTHER_REGISTERS;
                 operands + sums <= target.max_workgroup_bytes
+                    && registers <= target.registers
                     && invocations <= target.max_invocations
                     && [rows, cols].iter().all(|lines| (lines * quads).is_multiple_of(invocations))
             }
@@ -117,8 +132,8 @@ impl Form {
 }
 
 impl Product<'_> {
-    /// The legal forms, the likely best first.
-    pub(super) fn forms(&self, target: &Target) -> Vec<Form> {
+    /// The legal forms, the best of those without cooperative matrices first, and the place of the likely best.
+    pub(super) fn forms(&self, target: &Target) -> (Vec<Form>, usize) {
         let likely = match target.barriers_are_dear() {
             true => self.vectors(target).first().copied().unwrap_or_else(|| self.in_registers(target)),
             false => self.through_memory(),
@@ -129,7 +144,24 @@ impl Product<'_> {
                 forms.push(form);
             }
         }
-        forms
+        let likely = self.on_matrices(&forms);
+        (forms, likely.unwrap_or(0))
+    }
+
+    /// The place of the largest tile of proven matrices that leaves work for a device of some size; the smallest, if none does.
+    fn on_matrices(&self, forms: &[Form]) -> Option<usize> {
+        let proven = |form: &Form| matches!(form, Form::Cooperative { fragments, .. } if fragments.proven);
+        // Of equal tiles the one of fewer subgroups loads fewer operands for a product.
+        let area = |index: &usize| {
+            let Form::Cooperative { tile, .. } = forms[*index] else { return (0, 0) };
+            (forms[*index].tile().iter().product::<usize>(), tile[0] * tile[1])
+        };
+        let all = || (0..forms.len()).filter(|index| proven(&forms[*index]));
+        let busy = |index: &usize| {
+            let [rows, cols] = forms[*index].tile();
+            self.rows.div_ceil(rows) * self.cols().div_ceil(cols) >= BUSY_TILES
+        };
+        all().filter(busy).max_by_key(area).or_else(|| all().min_by_key(area))
     }
 
     /// For software, if there are more than a few rows: `lanes` invocations share their rows where the subgroup is known.
@@ -151,7 +183,7 @@ impl Product<'_> {
 
     /// For GPUs: the taller tile where there is work enough for all of one.
     fn through_memory(&self) -> Form {
-        let tall = self.rows.div_ceil(128) * self.cols().div_ceil(64) >= 128;
+        let tall = self.rows.div_ceil(128) * self.cols().div_ceil(64) >= BUSY_TILES;
         Form::Shared { rows: if tall { 8 } else { 4 }, cols: 4 }
     }
 
@@ -192,11 +224,11 @@ impl Product<'_> {
         for fragments in Fragments::of(target, &[self.x]).into_iter().filter(worth) {
             let tiles: &[[u32; 2]] =
                 if fragments.size == 16 { &[[2, 2], [4, 2], [4, 4]] } else { &[[4, 4], [4, 8], [8, 4]] };
-            forms.extend(tiles.iter().map(|tile| Form::Cooperative {
-                fragments,
-                subgroups: [2, 2],
-                tile: *tile,
-            }));
+            let of = |subgroups, tile| Form::Cooperative { fragments, subgroups, tile };
+            forms.extend(tiles.iter().map(|tile| of([2, 2], *tile)));
+            if fragments.size == 16 {
+                forms.push(of([2, 4], [4, 2]));
+            }
         }
         forms
     }
@@ -254,7 +286,7 @@ mod tests {
         for target in [browser, roomy, software] {
             for rows in [1, 16, 2048] {
                 let product = Product { x: &x, rows, weight: &weight, segment_length: 64, x_aligned: true };
-                let forms = product.forms(&target);
+                let forms = product.forms(&target).0;
                 let names: HashSet<String> = forms.iter().map(ToString::to_string).collect();
                 assert!(names.len() == forms.len() && forms.len() > 2, "{names:?}");
                 assert!(forms.iter().all(|form| form.fits(&target)));
@@ -271,14 +303,15 @@ mod tests {
             let (x, weight) =
                 (TensorDesc::new(&[2048, 64], DType::F32), TensorDesc::new(&[cols, 64], DType::F32));
             let product = Product { x: &x, rows: 2048, weight: &weight, segment_length: 64, x_aligned: true };
-            product.forms(&target)[0].tile()[1]
+            product.forms(&target).0[0].tile()[1]
         };
         assert_eq!([3, 8, 12, 16, 17, 64].map(cols), [8, 8, 16, 16, 32, 32]);
     }
 
     #[test]
-    fn cooperative_matrices_are_never_the_likely_best_and_not_for_software_or_other_dtypes() {
-        let cooperative = vec![CooperativeMatrices { size: 16, operands: DType::F16, emulated: false }];
+    fn cooperative_matrices_are_not_for_software_or_other_dtypes_and_nothing_that_spills() {
+        let cooperative =
+            vec![CooperativeMatrices { size: 16, operands: DType::F16, emulated: false, proven_lanes: None }];
         let card = Target {
             max_workgroup_bytes: 48 << 10,
             subgroups: Some((32, 32)),
@@ -289,7 +322,8 @@ mod tests {
         let tiles = |target: &Target, dtype: DType, rows: usize| -> Vec<[usize; 2]> {
             let x = TensorDesc::new(&[rows, 64], dtype);
             let product = Product { x: &x, rows, weight: &weight, segment_length: 64, x_aligned: true };
-            let forms = product.forms(target);
+            let (forms, likely) = product.forms(target);
+            assert_eq!(likely, 0, "nothing is proven");
             assert!(!matches!(forms[0], Form::Cooperative { .. }));
             let cooperative = forms.into_iter().filter(|form| matches!(form, Form::Cooperative { .. }));
             cooperative.map(Form::tile).collect()
@@ -303,5 +337,33 @@ mod tests {
         assert!(tiles(&card, DType::F32, 2048).is_empty());
         assert!(tiles(&Target { software: true, ..card.clone() }, DType::F16, 2048).is_empty());
         assert!(tiles(&Target { subgroups: None, ..card.clone() }, DType::F16, 2048).is_empty());
+    }
+    #[test]
+    fn proven_matrices_are_the_likely_best_in_tiles_that_keep_a_device_busy() {
+        let matrices =
+            CooperativeMatrices { size: 16, operands: DType::F16, emulated: false, proven_lanes: Some(64) };
+        let card = Target {
+            max_workgroup_bytes: 64 << 10,
+            max_invocations: 1024,
+            subgroups: Some((32, 64)),
+            cooperative: vec![matrices],
+            ..Target::webgpu_defaults()
+        };
+        let likely = |target: &Target, rows: usize, dtype: DType| {
+            let (x, weight) =
+                (TensorDesc::new(&[rows, 1536], dtype), TensorDesc::new(&[1536, 1536], DType::F16));
+            let product = Product { x: &x, rows, weight: &weight, segment_length: 1536, x_aligned: true };
+            let (forms, likely) = product.forms(target);
+            forms[likely].to_string()
+        };
+        let name = |tile: &str| format!("cooperative 16 f16, 64 lanes, 2x2 of {tile}");
+        assert_eq!(likely(&card, 4680, DType::F16), name("4x4"));
+        assert_eq!(likely(&card, 1100, DType::F16), name("4x2"));
+        assert_eq!(likely(&card, 77, DType::F16), name("2x2"));
+        assert_eq!(likely(&card, 8, DType::F16), "shared 4x4");
+        assert_eq!(likely(&card, 4680, DType::F32), "shared 8x4");
+        // With fewer registers the largest tile would spill.
+        let small = Target { registers: 160, ..card };
+        assert_eq!(likely(&small, 4680, DType::F16), name("4x2"));
     }
 }
