@@ -1,5 +1,5 @@
 //! A variant in the languages of drivers, as wgpu hands it to them when runtime checks are off.
-use crate::{ComposeError, Kernel, Prepared, Variant};
+use crate::{ComposeError, Prepared, Variant};
 use naga::{
     Module, ShaderStage,
     back::{pipeline_constants::process_overrides, spv},
@@ -9,13 +9,13 @@ use naga::{
 
 const ENTRY_POINT: &str = "main";
 
-impl Kernel {
+impl Prepared {
     /// The SPIR-V 1.6 of a variant: no bounds checks, loops not bounded, workgroup memory not zeroed.
     ///
     /// # Errors
-    /// If the variant does not compose, is not valid or cannot be said in SPIR-V.
+    /// If the variant is not valid or cannot be said in SPIR-V.
     pub fn spirv(&self, variant: &Variant) -> Result<Vec<u32>, ComposeError> {
-        let (module, info) = self.prepare(variant)?.settled(variant)?;
+        let (module, info) = self.settled(variant)?;
         let unchecked = BoundsCheckPolicy::Unchecked;
         let options = spv::Options {
             lang_version: (1, 6),
@@ -34,11 +34,9 @@ impl Kernel {
         let stage =
             spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: ENTRY_POINT.to_owned() };
         spv::write_vec(&module, &info, &options, Some(&stage))
-            .map_err(|e| ComposeError::Invalid { kernel: self.name, report: format!("SPIR-V: {e}") })
+            .map_err(|e| ComposeError::Invalid { kernel: self.kernel(), report: format!("SPIR-V: {e}") })
     }
-}
 
-impl Prepared {
     /// The module with the variant's overrides set, and what the validator says of it.
     ///
     /// # Errors
@@ -62,7 +60,7 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Elem;
+    use crate::{Elem, Kernel};
 
     #[test]
     fn spirv_has_its_magic_number_and_the_overrides_are_set() {
@@ -72,9 +70,10 @@ override SIZE: u32 = 1u;
 ";
         let kernel = Kernel { name: "k", body };
         let variant = Variant::new().alias("X", Elem::F32).overriding("SIZE", 8);
-        let words = kernel.spirv(&variant).unwrap();
+        let prepared = kernel.prepare(&variant).unwrap();
+        let words = prepared.spirv(&variant).unwrap();
         assert_eq!(words[..2], [0x0723_0203, 0x0001_0600]);
-        let (module, _) = kernel.prepare(&variant).unwrap().settled(&variant).unwrap();
+        let (module, _) = prepared.settled(&variant).unwrap();
         assert_eq!(module.entry_points[0].workgroup_size, [8, 1, 1]);
     }
 }

@@ -48,6 +48,15 @@ pub enum Subgroups {
     AsWritten,
 }
 
+/// How kernels are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompileOptions {
+    /// In which subgroups.
+    pub subgroups: Subgroups,
+    /// Whether the machine code is wanted as text, which takes as long as compiling.
+    pub assembly: bool,
+}
+
 /// A chip's compiler.
 #[derive(Debug)]
 pub struct Compiler {
@@ -119,7 +128,7 @@ impl Compiler {
         &self.driver.target
     }
 
-    /// Compiles a variant as wgpu has it compiled, or with the subgroup size that it is written for.
+    /// Compiles a variant.
     ///
     /// # Errors
     /// If the kernel is not valid or the driver refuses it.
@@ -127,20 +136,21 @@ impl Compiler {
         &self,
         kernel: &'static Kernel,
         variant: &Variant,
-        subgroups: Subgroups,
+        options: CompileOptions,
     ) -> Result<Executable, CompileError> {
-        let lanes = variant.consts.get("LANES").copied().filter(|_| subgroups == Subgroups::AsWritten);
-        self.driver.compile(kernel, variant, lanes)
+        let as_written = options.subgroups == Subgroups::AsWritten;
+        let lanes = variant.consts.get("LANES").copied().filter(|_| as_written);
+        self.driver.compile(kernel, variant, lanes, options.assembly)
     }
 
     /// Compiles launches on all cores, equal variants once; in their order.
     ///
     /// # Errors
-    /// As [`Compiler::compile`], for each.
+    /// As [`Compiler::compile`], of the first that fails.
     pub fn compile_all(
         &self,
         launches: &[FormLaunch],
-        subgroups: Subgroups,
+        options: CompileOptions,
     ) -> Result<Vec<Executable>, CompileError> {
         let mut distinct: Vec<(&'static Kernel, &Variant)> = Vec::new();
         let mut places: HashMap<(&'static Kernel, &Variant), usize> = HashMap::new();
@@ -156,7 +166,7 @@ impl Compiler {
             .collect();
         let made = on_all_cores(distinct.len(), |index| {
             let (kernel, variant) = distinct[index];
-            self.compile(kernel, variant, subgroups)
+            self.compile(kernel, variant, options)
         });
         let made = made.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(indices.into_iter().map(|index| made[index].clone()).collect())

@@ -73,15 +73,16 @@ impl Driver {
         kernel: &'static Kernel,
         variant: &Variant,
         lanes: Option<u32>,
+        assembly: bool,
     ) -> Result<Executable, CompileError> {
         let failed =
             |reason: String| CompileError::Kernel { kernel: kernel.name, variant: variant.label(), reason };
-        let words = kernel.spirv(variant).map_err(|e| failed(e.to_string()))?;
-        let interface = kernel.prepare(variant).map_err(|e| failed(e.to_string()))?.interface;
+        let prepared = kernel.prepare(variant).map_err(|e| failed(e.to_string()))?;
+        let words = prepared.spirv(variant).map_err(|e| failed(e.to_string()))?;
         let refused = |e: vk::Result| failed(format!("the driver refuses it: {e}"));
         let mut parts = Parts::new(&self.device);
-        parts.make(&words, &interface.bindings, self.stage(lanes)).map_err(refused)?;
-        capture::read(&self.executables, &self.device, parts.pipeline).map_err(refused)
+        parts.make(&words, &prepared.interface.bindings, self.stage(lanes), assembly).map_err(refused)?;
+        capture::read(&self.executables, &self.device, parts.pipeline, assembly).map_err(refused)
     }
 
     /// The flags of wgpu's compute stages, and a subgroup size to ask for.
@@ -124,6 +125,7 @@ impl<'a> Parts<'a> {
         words: &[u32],
         bindings: &[Binding],
         (flags, lanes): (vk::PipelineShaderStageCreateFlags, Option<u32>),
+        assembly: bool,
     ) -> Result<(), vk::Result> {
         let bindings: Vec<_> = bindings.iter().map(layout_binding).collect();
         let sets = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
@@ -146,8 +148,10 @@ impl<'a> Parts<'a> {
             required.required_subgroup_size = lanes;
             stage = stage.push_next(&mut required);
         }
-        let capture = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR
-            | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
+        let mut capture = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR;
+        if assembly {
+            capture |= vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
+        }
         let create = vk::ComputePipelineCreateInfo::default().flags(capture).stage(stage).layout(self.layout);
         // SAFETY: module and layout are the device's and fit each other: both follow from the same naga module.
         let made =

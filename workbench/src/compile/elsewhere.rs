@@ -23,6 +23,7 @@ impl Driver {
         _: &'static Kernel,
         _: &Variant,
         _: Option<u32>,
+        _: bool,
     ) -> Result<Executable, CompileError> {
         Err(CompileError::Platform)
     }

@@ -11,8 +11,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use workbench::compile::{
-    CHIPS, Chip, CompileError, Compiler, FormLaunch, Subgroups, environment, is_prepared, launches_of,
-    stage_outlines,
+    CHIPS, Chip, CompileError, CompileOptions, Compiler, FormLaunch, Subgroups, environment, is_prepared,
+    launches_of, stage_outlines,
 };
 use workbench::{cases, half_cases};
 
@@ -32,7 +32,8 @@ pub(super) fn run(args: &BenchArgs, name: &str) -> Result<()> {
     };
     let ChipArgs { required_lanes, isa, .. } = &args.chip;
     let subgroups = if *required_lanes { Subgroups::AsWritten } else { Subgroups::AsDriven };
-    let made = compiler.compile_all(&launches, subgroups).map_err(failure)?;
+    let options = CompileOptions { subgroups, assembly: true };
+    let made = compiler.compile_all(&launches, options).map_err(failure)?;
     let rows = launches.into_iter().zip(made);
     let rows =
         rows.map(|(launch, executable)| CompiledRow::new(chip, launch, executable)).collect::<Vec<_>>();

@@ -3,11 +3,12 @@ use crate::compile::{Executable, Statistics};
 use ash::{khr, vk};
 use std::ffi::CStr;
 
-/// Reads it from a pipeline made with the flags to capture statistics and the assembly.
+/// Reads it from a pipeline made with the flags to capture statistics and, if it is wanted, the assembly.
 pub(super) fn read(
     extension: &khr::pipeline_executable_properties::Device,
     device: &ash::Device,
     pipeline: vk::Pipeline,
+    with_assembly: bool,
 ) -> Result<Executable, vk::Result> {
     let info = vk::PipelineInfoKHR::default().pipeline(pipeline);
     // SAFETY: the pipeline is alive and was made with the flag that keeps statistics, here and below.
@@ -21,7 +22,7 @@ pub(super) fn read(
         let name = statistic.name_as_c_str().map(CStr::to_string_lossy).unwrap_or_default();
         set(&mut statistics, &name, value(statistic));
     }
-    let assembly = assembly(extension, device, &info)?;
+    let assembly = if with_assembly { assembly(extension, device, &info)? } else { None };
     Ok(Executable { subgroup_size, statistics, assembly })
 }
 
