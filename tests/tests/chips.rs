@@ -6,8 +6,8 @@ mod bars;
 mod known;
 
 use bars::BARS;
-use engine::{DType, Graph, compute::gpu::Gpu, compute::ops::Mask, compute::target::Target};
-use kinora_tests::ops::{self, attention};
+use engine::{Graph, compute::gpu::Gpu, compute::target::Target};
+use kinora_tests::{ops, variants};
 use known::{KNOWN_TO_SPILL, Known};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::{collections::HashSet, io::Write, process::Command};
@@ -102,7 +102,7 @@ fn case_launches(target: &Target) -> Vec<FormLaunch> {
     let narrow = Target { max_binding_bytes: 64 << 10, ..target.clone() };
     let cases = ops::all().into_iter().map(|case| (case, target));
     let mut found = Vec::new();
-    for (case, target) in cases.chain(carried().into_iter().map(|case| (case, &narrow))) {
+    for (case, target) in cases.chain(variants::carried().into_iter().map(|case| (case, &narrow))) {
         let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
         found.extend(forms(&case.name, &graph, target));
     }
@@ -113,16 +113,6 @@ fn case_launches(target: &Target) -> Vec<FormLaunch> {
 
 fn forms(name: &str, graph: &Graph, target: &Target) -> Vec<FormLaunch> {
     launches_of(name, graph, target, true).unwrap_or_else(|e| panic!("{name}: {e}"))
-}
-
-/// Attention over keys beyond one binding, which carries its sums from launch to launch.
-fn carried() -> Vec<kinora_tests::Case> {
-    let sizes = attention::Sizes { groups: 1, queries: 601, keys: 601, heads: 2, head_dim: 64 };
-    let mask = Mask::Causal { block: 50 };
-    [DType::F32, DType::F16]
-        .into_iter()
-        .flat_map(|dtype| [attention::fused(sizes, dtype), attention::masked(sizes, mask, dtype)])
-        .collect()
 }
 
 /// Forms that spill or have scratch memory. Forms that run in other subgroups than they are written for are left out: the tuner
