@@ -12,7 +12,7 @@ use known::{KNOWN_TO_SPILL, Known};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::{collections::HashSet, io::Write, process::Command};
 use workbench::compile::{
-    Chip, CompileOptions, Compiler, Executable, FormLaunch, environment, is_prepared, launches_of,
+    Chip, CompileOptions, Compiler, Estimate, Executable, FormLaunch, environment, is_prepared, launches_of,
 };
 
 /// Chips with and without matrix instructions, large and small.
@@ -48,8 +48,18 @@ fn run(name: &str) -> Result<(), Failed> {
 
 /// What is compiled: the form of a case, and what came of it.
 struct Made {
+    chip: &'static Chip,
     launch: FormLaunch,
     executable: Executable,
+}
+
+impl Made {
+    /// Of the chip's peak, at most.
+    fn share(&self) -> Option<f64> {
+        let FormLaunch { flops, bytes, .. } = self.launch;
+        let counts = self.executable.hottest_loop()?;
+        Some(Estimate::of(self.chip, &counts, self.executable.subgroup_size, flops, bytes).share)
+    }
 }
 
 /// All that is wrong.
@@ -70,7 +80,7 @@ fn check(chip: &'static Chip) -> Vec<String> {
         let options = CompileOptions { assembly, ..CompileOptions::default() };
         let made = compiler.compile_all(&launches, options).unwrap_or_else(|e| panic!("{e}"));
         let made = launches.into_iter().zip(made);
-        let made: Vec<Made> = made.map(|(launch, executable)| Made { launch, executable }).collect();
+        let made: Vec<Made> = made.map(|(launch, executable)| Made { chip, launch, executable }).collect();
         if assembly {
             wrong
                 .extend(BARS.iter().filter(|bar| bar.chip == chip.name).flat_map(|bar| bar.broken_by(&made)));
@@ -127,7 +137,7 @@ fn against_known<'a>(chip: &Chip, spilling: impl Iterator<Item = &'a Made>) -> V
     let mut wrong = Vec::new();
     let mut left: Vec<_> = KNOWN_TO_SPILL.iter().filter(|known| known.chip == chip.name).collect();
     let all = left.clone();
-    for Made { launch, executable } in spilling {
+    for Made { launch, executable, .. } in spilling {
         let is_it = |known: &&Known| launch.case.contains(known.case) && launch.form.contains(known.form);
         if all.iter().any(is_it) {
             left.retain(|known| !is_it(known));

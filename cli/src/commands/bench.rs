@@ -73,10 +73,7 @@ fn no_such_kernel(args: &BenchArgs) -> Failure {
 
 async fn of_kernels(args: &BenchArgs) -> Result<Report> {
     let wanted = |case: &BenchCase| args.filter.as_ref().is_none_or(|filter| case.name.contains(filter));
-    let all = match args.precision {
-        PrecisionArg::F32 => cases(),
-        PrecisionArg::F16 => half_cases(),
-    };
+    let all = if args.precision == PrecisionArg::F16 { half_cases() } else { cases() };
     let cases: Vec<BenchCase> = all.into_iter().filter(wanted).collect();
     if cases.is_empty() {
         return Err(no_such_kernel(args));

@@ -23,6 +23,8 @@ pub(crate) enum What {
     LdsStoresPerProduct,
     /// Matrix instructions.
     Wmma,
+    /// The share of the chip's peak that the loop or the memory allows at most.
+    Share,
     /// Bytes of workgroup memory.
     LdsBytes,
     /// Subgroups on a SIMD.
@@ -55,6 +57,7 @@ pub(crate) const BARS: &[Bar] = &[
     bar("navi31", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::LdsLoadsPerProduct, AtMost(1.0)),
     bar("navi31", "half causal_conv3d", "64 lanes, 2x2 of 4x4", What::LdsLoadsPerProduct, AtMost(1.0)),
     bar("navi31", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::Subgroups, AtLeast(6.0)),
+    bar("navi31", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::Share, AtLeast(0.95)),
     bar("gfx1151", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::LdsLoadsPerProduct, AtMost(1.0)),
 ];
 
@@ -94,6 +97,7 @@ impl What {
             Self::VectorPerProduct => each(counts.vector),
             Self::LdsStoresPerProduct => each(counts.lds_stores),
             Self::Wmma => counts.wmma as f64,
+            Self::Share => made.share()?,
             Self::LdsBytes => numbers.lds_bytes as f64,
             Self::Subgroups => numbers.subgroups_per_simd as f64,
             Self::Vgprs => numbers.vgprs as f64,
