@@ -208,6 +208,34 @@ pub(crate) struct BenchArgs {
     /// Also draw a roofline plot
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) svg: Option<PathBuf>,
+
+    /// What a compiler makes of the kernels
+    #[command(flatten)]
+    pub(crate) chip: ChipArgs,
+}
+
+/// `kinora bench --compile-for`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ChipArgs {
+    /// Run nothing: show what Mesa's compiler makes of the kernels for this AMD chip, which need not be here (Linux):
+    /// polaris10, navi21, navi31, gfx1151
+    ///
+    /// In f32 and, where the chip has it, in f16. It takes the package mesa-vulkan-drivers.
+    #[arg(long, value_name = "CHIP", help_heading = "Without the chip",
+        conflicts_with_all = ["device", "precision", "threads", "tune", "no_tune", "runs", "svg"])]
+    pub(crate) compile_for: Option<String>,
+
+    /// All forms that the tuner may choose, not only the heuristics'
+    #[arg(long, requires = "compile_for", help_heading = "Without the chip")]
+    pub(crate) forms: bool,
+
+    /// Ask for the subgroup size that a form is written for; wgpu does not, and takes what the driver prefers
+    #[arg(long, requires = "compile_for", help_heading = "Without the chip")]
+    pub(crate) required_lanes: bool,
+
+    /// Write the machine code of each launch into this folder
+    #[arg(long, value_name = "FOLDER", requires = "compile_for", help_heading = "Without the chip")]
+    pub(crate) isa: Option<PathBuf>,
 }
 
 /// Types that weights are stored in.

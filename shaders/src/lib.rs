@@ -6,6 +6,7 @@
 mod compose;
 mod lint;
 mod reflect;
+mod translate;
 mod variant;
 
 pub use compose::ComposeError;

@@ -80,6 +80,10 @@ impl Kernel {
 }
 
 impl Prepared {
+    pub(crate) fn kernel(&self) -> &'static str {
+        self.kernel
+    }
+
     /// Validates the module for a device that can do everything.
     ///
     /// # Errors

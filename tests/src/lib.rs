@@ -8,6 +8,7 @@ pub mod latents;
 pub mod ops;
 pub mod parity;
 pub mod run;
+pub mod variants;
 
 pub use case::{Case, CaseInput, Role, narrow};
 pub use compare::{Tolerance, compare, psnr, relative_l2};

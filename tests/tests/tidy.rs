@@ -18,7 +18,7 @@ const CRATE_ARROWS: &[(&str, &[&str])] = &[
     ("model-loader", &["wgpu", "naga", "shaders", "engine", "default-model", "kinora-tests"]),
     ("engine", &["naga", "default-model", "workbench", "kinora-tests", "anyhow", "clap", "indicatif"]),
     ("default-model", &["wgpu", "naga", "shaders", "engine", "model-loader", "kinora-tests"]),
-    ("workbench", &["wgpu", "naga", "shaders", "default-model", "kinora-tests"]),
+    ("workbench", &["wgpu", "naga", "default-model", "kinora-tests"]),
     ("cli", &["wgpu", "naga", "kinora-tests"]),
     ("web", &["naga", "kinora-tests", "anyhow", "clap", "indicatif"]),
 ];

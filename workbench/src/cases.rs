@@ -8,21 +8,44 @@ use engine::{
     },
 };
 use model_loader::{Bytes, HostTensor};
-use std::fmt;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
-/// One op on constants of one size.
+/// One op on operands of one size.
 pub struct BenchCase {
     /// `op/what sizes`.
     pub name: String,
     build: Build,
 }
 
-type Build = Box<dyn Fn(&mut Graph) -> Result<TensorId, OpError> + Send + Sync>;
+type Build = Box<dyn Fn(&mut Operands) -> Result<TensorId, OpError> + Send + Sync>;
+
+/// A graph in the making, with operands that hold numbers or only have a shape.
+pub(crate) struct Operands {
+    graph: Graph,
+    with_values: bool,
+}
+
+impl Deref for Operands {
+    type Target = Graph;
+
+    fn deref(&self) -> &Graph {
+        &self.graph
+    }
+}
+
+impl DerefMut for Operands {
+    fn deref_mut(&mut self) -> &mut Graph {
+        &mut self.graph
+    }
+}
 
 impl BenchCase {
-    fn new(
+    pub(crate) fn new(
         name: String,
-        build: impl Fn(&mut Graph) -> Result<TensorId, OpError> + Send + Sync + 'static,
+        build: impl Fn(&mut Operands) -> Result<TensorId, OpError> + Send + Sync + 'static,
     ) -> Self {
         Self { name, build: Box::new(build) }
     }
@@ -32,10 +55,45 @@ impl BenchCase {
     /// # Errors
     /// If the op refuses the sizes.
     pub fn graph(&self) -> Result<Graph, OpError> {
-        let mut graph = Graph::new();
-        let out = (self.build)(&mut graph)?;
-        graph.output("out", out);
-        Ok(graph)
+        self.with(true)
+    }
+
+    /// The same graph on inputs instead of constants: for plans alone, without the memory that operands take.
+    ///
+    /// # Errors
+    /// If the op refuses the sizes.
+    pub fn outline(&self) -> Result<Graph, OpError> {
+        self.with(false)
+    }
+
+    fn with(&self, with_values: bool) -> Result<Graph, OpError> {
+        let mut operands = Operands { graph: Graph::new(), with_values };
+        let out = (self.build)(&mut operands)?;
+        operands.graph.output("out", out);
+        Ok(operands.graph)
+    }
+}
+
+impl Operands {
+    /// An operand whose numbers are made where they are needed.
+    fn operand(&mut self, shape: &[usize], dtype: DType, make: impl FnOnce() -> Weight) -> TensorId {
+        if self.with_values {
+            return self.graph.weight(&make());
+        }
+        let name = format!("operand {}", self.graph.tensors().len());
+        self.graph.input(&name, shape, dtype)
+    }
+
+    /// An operand in f32.
+    pub(crate) fn floats(&mut self, shape: &[usize]) -> TensorId {
+        self.operand(shape, DType::F32, || {
+            Weight::from_f32("operand", shape, (0..shape.iter().product()).map(noise).collect())
+        })
+    }
+
+    /// An operand in the dtype that it is stored in, small enough that sums of products stay near one.
+    pub(crate) fn stored(&mut self, shape: &[usize], dtype: DType) -> TensorId {
+        self.operand(shape, dtype, || stored(shape, dtype))
     }
 }
 
@@ -72,7 +130,7 @@ const MAP: [usize; 4] = [9, 240, 360, 128];
 /// The feature map copied from one buffer to another.
 pub fn copy() -> BenchCase {
     BenchCase::new(format!("copy/{MAP:?}"), |graph| {
-        let x = floats(graph, &MAP);
+        let x = graph.floats(&MAP);
         let state = graph.state(&State::new("copy", TensorDesc::new(&MAP, DType::F32)));
         graph.update_conv_cache(state, x)?;
         Ok(state)
@@ -84,9 +142,9 @@ pub fn group_norm(silu: bool, modulated: bool) -> BenchCase {
     let what = [if silu { ", SiLU" } else { "" }, if modulated { ", modulated" } else { "" }].concat();
     BenchCase::new(format!("group_norm/{MAP:?} in 32 groups{what}"), move |graph| {
         let [t, h, w, c] = MAP;
-        let (x, weight, bias) = (floats(graph, &MAP), floats(graph, &[c]), floats(graph, &[c]));
+        let (x, weight, bias) = (graph.floats(&MAP), graph.floats(&[c]), graph.floats(&[c]));
         let modulation = modulated.then(|| NearestModulation {
-            values: floats(graph, &[t.div_ceil(4), h / 4, w / 4, 2 * c]),
+            values: graph.floats(&[t.div_ceil(4), h / 4, w / 4, 2 * c]),
             first_apart: true,
         });
         let options = GroupNormOptions {
@@ -114,7 +172,7 @@ pub fn conv_and_product() -> [BenchCase; 2] {
 /// For the arithmetic peak.
 pub fn fma_peak() -> BenchCase {
     BenchCase::new("peak/multiply-add".into(), |graph| {
-        let x = floats(graph, &[1 << 16]);
+        let x = graph.floats(&[1 << 16]);
         graph.fma_chain(x, 2048)
     })
 }
@@ -122,7 +180,7 @@ pub fn fma_peak() -> BenchCase {
 /// For the bandwidth peak.
 pub fn copy_peak() -> BenchCase {
     BenchCase::new("peak/sum".into(), |graph| {
-        let (a, b) = (floats(graph, &[1 << 24]), floats(graph, &[1 << 24]));
+        let (a, b) = (graph.floats(&[1 << 24]), graph.floats(&[1 << 24]));
         graph.add(a, b)
     })
 }
@@ -134,13 +192,8 @@ fn noise(index: usize) -> f32 {
     f32::from(mixed.to_le_bytes()[3]).mul_add(1.0 / 128.0, f32::from(mixed.to_le_bytes()[2]) / 32768.0) - 1.0
 }
 
-fn floats(graph: &mut Graph, shape: &[usize]) -> TensorId {
-    let data = (0..shape.iter().product()).map(noise).collect();
-    graph.weight(&Weight::from_f32("operand", shape, data))
-}
-
 /// A weight in its stored dtype, small enough that sums of products stay near one.
-fn stored(graph: &mut Graph, shape: &[usize], dtype: DType) -> TensorId {
+fn stored(shape: &[usize], dtype: DType) -> Weight {
     let values = (0..shape.iter().product()).map(|i| noise(i) / 16.0);
     let (dtype, bytes): (_, Vec<u8>) = match dtype {
         DType::F16 => {
@@ -153,14 +206,14 @@ fn stored(graph: &mut Graph, shape: &[usize], dtype: DType) -> TensorId {
     };
     let tensor =
         HostTensor { name: "weight".to_owned(), dtype, shape: shape.to_vec(), bytes: Bytes::from(bytes) };
-    graph.weight(&Weight::matrix(tensor))
+    Weight::matrix(tensor)
 }
 
 /// A matrix product with a bias.
 pub fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> BenchCase {
     BenchCase::new(format!("matmul/{what} {rows}x{cols}x{k}"), move |graph| {
         let (x, w, bias) =
-            (floats(graph, &[rows, k]), stored(graph, &[cols, k], weight), floats(graph, &[cols]));
+            (graph.floats(&[rows, k]), graph.stored(&[cols, k], weight), graph.floats(&[cols]));
         graph.matmul(x, w, &MatmulOptions { bias: Some(bias), ..MatmulOptions::new(DType::F32) })
     })
 }
@@ -176,7 +229,7 @@ fn attention(
     let width = heads * head_dim;
     let name = format!("attention/{what} {queries}x{keys}, {heads} x {head_dim}");
     BenchCase::new(name, move |graph| {
-        let [q, k, v] = [queries, keys, keys].map(|rows| floats(graph, &[rows, width]));
+        let [q, k, v] = [queries, keys, keys].map(|rows| graph.floats(&[rows, width]));
         let inputs = AttentionInputs::new([(q, 0), (k, 0), (v, 0)], heads, head_dim, DType::F32);
         graph.attention(&AttentionInputs { groups, ..inputs })
     })
@@ -184,15 +237,15 @@ fn attention(
 
 fn conv(what: &str, input: [usize; 4], cols: usize) -> BenchCase {
     BenchCase::new(format!("causal_conv3d/{what} {input:?} to {cols}"), move |graph| {
-        let x = floats(graph, &input);
-        let w = stored(graph, &[cols, 3, 3, 3, input[3]], DType::F16);
-        let bias = Some(floats(graph, &[cols]));
+        let x = graph.floats(&input);
+        let w = graph.stored(&[cols, 3, 3, 3, input[3]], DType::F16);
+        let bias = Some(graph.floats(&[cols]));
         graph.causal_conv3d(x, w, &Conv3dOptions { bias, pad: Pad::all(1), ..Conv3dOptions::new(DType::F32) })
     })
 }
 
 fn norms() -> Vec<BenchCase> {
-    let rows = |graph: &mut Graph| (floats(graph, &[1560, 1536]), floats(graph, &[1536]));
+    let rows = |graph: &mut Operands| (graph.floats(&[1560, 1536]), graph.floats(&[1536]));
     vec![
         BenchCase::new("layer_norm/1560x1536".into(), move |graph| {
             let (x, w) = rows(graph);
@@ -206,15 +259,15 @@ fn norms() -> Vec<BenchCase> {
         }),
         BenchCase::new("head_norm/1562x2x24x64, turned".into(), |graph| {
             // Queries, keys and values of 24 heads; text in front of 1336 tokens of video.
-            let x = floats(graph, &[1562, 3 * 24 * 64]);
-            let [weight, bias] = [0, 1].map(|_| floats(graph, &[2, 64]));
-            let [cos, sin] = [0, 1].map(|_| floats(graph, &[1336, 32]));
+            let x = graph.floats(&[1562, 3 * 24 * 64]);
+            let [weight, bias] = [0, 1].map(|_| graph.floats(&[2, 64]));
+            let [cos, sin] = [0, 1].map(|_| graph.floats(&[1336, 32]));
             let rope = Some(RotatedRows { rope: Rope { cos, sin, head_dim: 64 }, first_row: 226 });
             let options = HeadNormOptions { first_column: 0, heads: 24, eps: 1e-6, rope, out: DType::F32 };
             graph.head_norm(x, weight, bias, &options)
         }),
         BenchCase::new("channel_rms_norm/4x240x416x96 + SiLU".into(), |graph| {
-            let (x, w) = (floats(graph, &[4, 240, 416, 96]), floats(graph, &[96]));
+            let (x, w) = (graph.floats(&[4, 240, 416, 96]), graph.floats(&[96]));
             graph.channel_rms_norm(x, w, true, DType::F32)
         }),
     ]

@@ -1,6 +1,8 @@
 //! `kinora bench`: how long kernels, or the stages of a model, take beside what the device can do at most.
 
-use crate::args::{BenchArgs, WeightArg};
+mod chip;
+
+use crate::args::{BenchArgs, PrecisionArg, WeightArg};
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use crate::output::check_folder;
@@ -12,10 +14,13 @@ use engine::compute::tuner::TuningEvent;
 use engine::pipeline::{EngineError, LoadOptions, Request, open_executor};
 use model_loader::DType;
 use std::ops::ControlFlow;
-use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, measure};
+use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, half_cases, measure};
 
 /// Measures, and prints a table or JSON on the standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    if let Some(chip) = &args.chip.compile_for {
+        return chip::run(args, chip);
+    }
     if let Some(path) = &args.svg {
         check_folder(path)?;
     }
@@ -60,13 +65,18 @@ fn failed<E: Into<EngineError>>(setup: Setup) -> impl Fn(E) -> Failure {
     move |error| Failure::of_engine(&error.into(), setup)
 }
 
+fn no_such_kernel(args: &BenchArgs) -> Failure {
+    let filter = args.filter.as_deref().unwrap_or_default();
+    Failure::user(format!("no kernel's name contains `{filter}`"))
+        .hint("without a filter all are measured and named")
+}
+
 async fn of_kernels(args: &BenchArgs) -> Result<Report> {
     let wanted = |case: &BenchCase| args.filter.as_ref().is_none_or(|filter| case.name.contains(filter));
-    let cases: Vec<BenchCase> = cases().into_iter().filter(wanted).collect();
+    let all = if args.precision == PrecisionArg::F16 { half_cases() } else { cases() };
+    let cases: Vec<BenchCase> = all.into_iter().filter(wanted).collect();
     if cases.is_empty() {
-        let filter = args.filter.as_deref().unwrap_or_default();
-        return Err(Failure::user(format!("no kernel's name contains `{filter}`"))
-            .hint("without a filter all are measured and named"));
+        return Err(no_such_kernel(args));
     }
     let LoadOptions { device, precision, gpu, .. } = options(args);
     let opened = open_executor(device, precision, gpu).await;

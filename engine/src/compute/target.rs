@@ -47,6 +47,39 @@ pub struct CooperativeMatrices {
     pub proven_lanes: Option<u32>,
 }
 
+impl CooperativeMatrices {
+    /// What the kernels use of a kind that an adapter reports by rows, columns and depth and by the types of operands and
+    /// sums, `None` for other types: squares that they know, with sums in f32.
+    pub fn usable(
+        sizes: [u32; 3],
+        operands: Option<DType>,
+        sums: Option<DType>,
+        shader_f16: bool,
+    ) -> Option<Self> {
+        let operands =
+            operands.filter(|dtype| *dtype == DType::F32 || (*dtype == DType::F16 && shader_f16))?;
+        let square = sizes == [sizes[0]; 3] && matches!(sizes[0], 8 | 16);
+        (square && sums == Some(DType::F32)).then_some(Self {
+            size: sizes[0],
+            operands,
+            emulated: false,
+            proven_lanes: None,
+        })
+    }
+
+    /// Each kind once, larger ones and f16 first.
+    pub fn ranked(found: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut ranked: Vec<Self> = Vec::new();
+        for matrices in found {
+            if !ranked.contains(&matrices) {
+                ranked.push(matrices);
+            }
+        }
+        ranked.sort_by_key(|matrices| std::cmp::Reverse((matrices.size, matrices.operands == DType::F16)));
+        ranked
+    }
+}
+
 impl Target {
     /// WebGPU's default limits without optional features: what every browser must offer.
     pub fn webgpu_defaults() -> Self {
@@ -137,6 +170,24 @@ mod tests {
         assert_eq!(target.fold(10), [10, 1, 1]);
         let [x, y, z] = target.fold(1_000_000);
         assert!(x <= 65_535 && z == 1 && x as usize * y as usize >= 1_000_000);
+    }
+
+    #[test]
+    fn square_sizes_with_sums_in_f32_are_usable() {
+        use DType::{F16, F32};
+        let usable = |sizes, operands, sums, half| {
+            CooperativeMatrices::usable(sizes, operands, sums, half).map(|found| (found.size, found.operands))
+        };
+        assert_eq!(usable([16; 3], Some(F16), Some(F32), true), Some((16, F16)));
+        assert_eq!(usable([16; 3], Some(F16), Some(F32), false), None);
+        assert_eq!(usable([8; 3], Some(F32), Some(F32), false), Some((8, F32)));
+        assert_eq!(usable([16; 3], Some(F16), Some(F16), true), None);
+        assert_eq!(usable([16, 8, 16], Some(F16), Some(F32), true), None);
+        assert_eq!(usable([16; 3], None, None, true), None);
+        let kind =
+            |size, operands| CooperativeMatrices { size, operands, emulated: false, proven_lanes: None };
+        let ranked = CooperativeMatrices::ranked([kind(8, F32), kind(8, F16), kind(16, F16), kind(8, F32)]);
+        assert_eq!(ranked, [kind(16, F16), kind(8, F16), kind(8, F32)]);
     }
 
     #[test]

@@ -3,7 +3,13 @@ use super::{
     DeviceChoice, EngineError, Job, Model, Notice, Report, Request, Settings, WeightPolicy,
     device::open_executor, session::Session, weights::Networks,
 };
-use crate::{error::DeviceError, executor::Executor, gpu::GpuOptions, nn::Precision, plan::PlanTarget};
+use crate::{
+    error::DeviceError,
+    executor::{CpuExecutor, Executor},
+    gpu::GpuOptions,
+    nn::Precision,
+    plan::PlanTarget,
+};
 use model_loader::ModelFolder;
 
 /// How a pipeline is opened.
@@ -48,6 +54,22 @@ impl VideoPipeline {
             open_executor(options.device.clone(), options.precision, options.gpu.clone()).await?;
         let networks = Networks::new(options.weights);
         Ok(Self { model, executor, networks, options, device_name, device_is_lost: false })
+    }
+
+    /// A pipeline for its [`VideoPipeline::stages`] alone, in any precision: it has no device but the CPU, on which no precision but f32
+    /// is ever run.
+    pub fn without_device(model: Model, precision: Precision) -> Self {
+        let options = LoadOptions { device: DeviceChoice::Cpu, precision, ..LoadOptions::default() };
+        let networks = Networks::new(options.weights);
+        let executor = Executor::Cpu(CpuExecutor::default());
+        Self {
+            model,
+            executor,
+            networks,
+            options,
+            device_name: "no device".to_owned(),
+            device_is_lost: false,
+        }
     }
 
     /// The model.

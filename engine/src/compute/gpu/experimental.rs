@@ -13,34 +13,21 @@ pub(super) fn cooperative(adapter: &wgpu::Adapter) -> Vec<CooperativeMatrices> {
         return Vec::new();
     }
     let half = adapter.features().contains(wgpu::Features::SHADER_F16);
-    let mut found: Vec<CooperativeMatrices> = Vec::new();
-    for properties in adapter.cooperative_matrix_properties() {
-        if let Some(matrices) = usable(&properties, half)
-            && !found.contains(&matrices)
-        {
-            found.push(matrices);
-        }
-    }
-    // Larger ones and f16 first.
-    found.sort_by_key(|matrices| std::cmp::Reverse((matrices.size, matrices.operands == DType::F16)));
-    found
+    let reported = adapter.cooperative_matrix_properties();
+    CooperativeMatrices::ranked(reported.iter().filter_map(|properties| usable(properties, half)))
 }
 
 fn usable(properties: &wgpu::CooperativeMatrixProperties, half: bool) -> Option<CooperativeMatrices> {
-    use wgpu::CooperativeScalarType as Scalar;
-    let size = properties.m_size;
-    let square = [properties.n_size, properties.k_size] == [size; 2] && matches!(size, 8 | 16);
-    let operands = match properties.ab_type {
-        Scalar::F16 if half => DType::F16,
-        Scalar::F32 => DType::F32,
-        _ => return None,
-    };
-    (square && properties.cr_type == Scalar::F32).then_some(CooperativeMatrices {
-        size,
-        operands,
-        emulated: false,
-        proven_lanes: None,
-    })
+    let sizes = [properties.m_size, properties.n_size, properties.k_size];
+    CooperativeMatrices::usable(sizes, dtype(properties.ab_type), dtype(properties.cr_type), half)
+}
+
+fn dtype(scalar: wgpu::CooperativeScalarType) -> Option<DType> {
+    match scalar {
+        wgpu::CooperativeScalarType::F16 => Some(DType::F16),
+        wgpu::CooperativeScalarType::F32 => Some(DType::F32),
+        _ => None,
+    }
 }
 
 /// The experimental features that a device for this target is to have.
@@ -63,32 +50,4 @@ pub(super) fn permission(target: &Target) -> wgpu::ExperimentalFeatures {
     // are run only where the device was seen to be right: the tuner compares each form with the plain one, `prove_matrices`
     // a product and an attention. In subgroups of another size than planned they store NaN.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn square_sizes_with_sums_in_f32_are_usable() {
-        use wgpu::CooperativeScalarType::{F16, F32, I32};
-        let properties =
-            |[m_size, n_size, k_size]: [u32; 3], ab_type, cr_type| wgpu::CooperativeMatrixProperties {
-                m_size,
-                n_size,
-                k_size,
-                ab_type,
-                cr_type,
-                saturating_accumulation: false,
-            };
-        let matrices = |size, operands| {
-            Some(CooperativeMatrices { size, operands, emulated: false, proven_lanes: None })
-        };
-        assert_eq!(usable(&properties([16; 3], F16, F32), true), matrices(16, DType::F16));
-        assert_eq!(usable(&properties([16; 3], F16, F32), false), None);
-        assert_eq!(usable(&properties([8; 3], F32, F32), false), matrices(8, DType::F32));
-        assert_eq!(usable(&properties([16; 3], F16, F16), true), None);
-        assert_eq!(usable(&properties([16, 8, 16], F16, F32), true), None);
-        assert_eq!(usable(&properties([16; 3], I32, I32), true), None);
-    }
 }

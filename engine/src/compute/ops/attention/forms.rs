@@ -235,7 +235,7 @@ fn cooperative_fits(form: Form, head_dim: u32, target: &Target) -> bool {
         && fragments.lanes.is_multiple_of(rows)
         && block_k.is_multiple_of(4 * fragments.lanes / rows)
         && subgroups * fragments.lanes <= target.max_invocations
-        && registers <= target.registers
+        && (fragments.operands_stay() || registers <= target.registers)
         && operands * fragments.bytes() + singles * 4 <= target.max_workgroup_bytes
 }
 
