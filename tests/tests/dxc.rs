@@ -19,7 +19,7 @@ use std::{
 const PATH: &str = "KINORA_DXC";
 /// Set where its absence is a failure.
 const REQUIRED: &str = "KINORA_REQUIRE_DXC";
-/// wgpu asks for no level, which is the highest: ten times as long. What the compiler refuses, it refuses at all levels.
+/// wgpu asks for no level, which is the highest: that takes twice as long, and the compiler neither refuses nor warns of more.
 const LEVEL: &str = "-O0";
 /// Parts of warnings that say nothing about the code: naga writes a pair of parentheses too many, and only Windows has what
 /// signs the result.
