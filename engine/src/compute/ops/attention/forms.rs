@@ -32,7 +32,7 @@ const OTHER_REGISTERS: u32 = 48;
 const SHARED_OTHER_REGISTERS: usize = 76;
 
 /// Registers at most of a form that the heuristic takes on cooperative matrices: with more, too few subgroups hide each other's waits.
-const ROOMY_REGISTERS: u32 = 200;
+const ROOMY_REGISTERS: u32 = 208;
 
 /// Queries from which on cooperative matrices are worth filling.
 const QUERIES_FOR_MATRICES: usize = 32;
