@@ -36,7 +36,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.into(),
+        precision: args
+            .precision
+            .asked(args.model.as_deref().is_some_and(|path| model::is_embedded(Some(path)))),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     }
@@ -69,7 +71,7 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
             .hint("without a filter all are measured and named"));
     }
     let LoadOptions { device, precision, gpu, .. } = options(args);
-    let opened = open_executor(device, precision, gpu).await;
+    let opened = open_executor(device, precision.unwrap_or_default(), gpu).await;
     let (mut executor, device) = opened.map_err(failed(setup(args)))?;
     let setup = setup(args).opened(&device);
     let peaks = Peaks::measure(&mut executor).await.map_err(failed(setup))?;
