@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pack::{AlignedBuffer, Format, PackedWeight};
-use super::simd::{Simd, Work};
+use super::simd::{Isa, Simd, Work};
 
 mod epilogue;
 mod kernel;
@@ -21,6 +21,9 @@ pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
 const TASK_COLUMNS: usize = 256;
 /// Rows of a task, at most.
 const TASK_ROWS: usize = 192;
+/// The same beside wide vectors: panels, which come from afar once for each task, are then used twice as often, and machines that
+/// have these vectors have a second-level cache of 1 MB at least for them and the sums.
+const WIDE_TASK_ROWS: usize = 384;
 /// Weights of a task's columns that are used before going on along k, so that they stay in the second-level cache.
 const BLOCK_WEIGHTS: usize = 128 * 1024;
 /// Values of k that every block has room for.
@@ -204,21 +207,21 @@ pub(crate) fn product<A: Rows>(
 struct Cutting {
     tile_rows: usize,
     tile_columns: usize,
+    /// Rows of a task, at most.
+    task_rows: usize,
     /// Columns of a task, at most.
     task_columns: usize,
 }
 
 impl Cutting {
     fn of(weight: &PackedWeight) -> Self {
-        let tile_columns = weight.isa().columns();
-        match weight.format() {
-            Format::Pairs(unit) => {
-                Self { tile_rows: unit.rows(), tile_columns, task_columns: unit.task_columns() }
-            }
-            Format::F32 | Format::F16 | Format::Bf16 => {
-                Self { tile_rows: weight.isa().rows(), tile_columns, task_columns: TASK_COLUMNS }
-            }
-        }
+        let isa = weight.isa();
+        let task_rows = if isa == Isa::Avx512 { WIDE_TASK_ROWS } else { TASK_ROWS };
+        let (tile_rows, task_columns) = match weight.format() {
+            Format::Pairs(unit) => (unit.rows(), unit.task_columns()),
+            Format::F32 | Format::F16 | Format::Bf16 => (isa.rows(), TASK_COLUMNS),
+        };
+        Self { tile_rows, tile_columns: isa.columns(), task_rows, task_columns }
     }
 }
 
@@ -233,12 +236,12 @@ struct Cut {
 impl Cut {
     /// Tasks of whole tiles, a few for each thread where there is work enough.
     fn new(all_rows: usize, all_columns: usize, cutting: Cutting, threads: usize) -> Self {
-        let Cutting { tile_rows, tile_columns, task_columns } = cutting;
+        let Cutting { tile_rows, tile_columns, task_rows, task_columns } = cutting;
         let wanted = if threads == 1 { 1 } else { 4 * threads };
         let mut columns = all_columns.next_multiple_of(tile_columns).min(task_columns);
         let by_columns = all_columns.div_ceil(columns);
         let strips = all_rows.div_ceil(tile_rows);
-        let strips_each = (strips * by_columns).div_ceil(wanted).min(TASK_ROWS / tile_rows).max(1);
+        let strips_each = (strips * by_columns).div_ceil(wanted).min(task_rows / tile_rows).max(1);
         if strips * by_columns < wanted {
             // Few rows: narrower tasks instead.
             let panels = all_columns.div_ceil(tile_columns);
@@ -252,10 +255,10 @@ impl Cut {
         self.all_rows.div_ceil(self.rows) * self.all_columns.div_ceil(self.columns)
     }
 
-    /// The rows and columns of a task.
+    /// The rows and columns of a task. Those that follow each other have the same columns, whose panels are still at hand then.
     fn task(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        let across = self.all_columns.div_ceil(self.columns);
-        let (row, column) = (index / across * self.rows, index % across * self.columns);
+        let down = self.all_rows.div_ceil(self.rows);
+        let (row, column) = (index % down * self.rows, index / down * self.columns);
         (row..self.all_rows.min(row + self.rows), column..self.all_columns.min(column + self.columns))
     }
 }

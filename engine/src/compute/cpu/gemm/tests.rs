@@ -259,7 +259,7 @@ fn blocks_cover_k_once_in_order() {
 fn tasks_cover_the_output_once() {
     for (rows, columns, threads) in [(1, 4096, 2), (216, 256, 2), (216, 1024, 16), (5, 5, 4), (3000, 700, 3)]
     {
-        let cutting = Cutting { tile_rows: 12, tile_columns: 32, task_columns: TASK_COLUMNS };
+        let cutting = Cutting { tile_rows: 12, tile_columns: 32, task_rows: 192, task_columns: 256 };
         let cut = Cut::new(rows, columns, cutting, threads);
         let mut seen = vec![0_u8; rows * columns];
         for task in 0..cut.count() {
