@@ -1,6 +1,7 @@
 //! `kinora bench`: how long kernels, or the stages of a model, take beside what the device can do at most.
 
-use crate::args::{BenchArgs, WeightArg};
+use crate::args::{BenchArgs, PrecisionArg, WeightArg};
+use crate::device::DeviceArg;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use crate::output::check_folder;
@@ -8,11 +9,12 @@ use crate::progress::tuning_line;
 use crate::request::told;
 use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
+use engine::compute::cpu::has_fast_bf16;
 use engine::compute::tuner::TuningEvent;
 use engine::pipeline::{EngineError, LoadOptions, Request, open_executor};
 use model_loader::DType;
 use std::ops::ControlFlow;
-use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, measure};
+use workbench::{BenchCase, ModelBench, Peaks, StageTimes, bf16_cases, cases, measure};
 
 /// Measures, and prints a table or JSON on the standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -62,9 +64,19 @@ fn failed<E: Into<EngineError>>(setup: Setup) -> impl Fn(E) -> Failure {
     move |error| Failure::of_engine(&error.into(), setup)
 }
 
+/// Whether products of bfloat16 numbers are measured beside those of f32: on a CPU, where asked for or fast.
+fn shows_bf16(args: &BenchArgs) -> bool {
+    match args.precision {
+        PrecisionArg::Bf16 => true,
+        PrecisionArg::Auto => args.device == DeviceArg::Cpu && has_fast_bf16(),
+        PrecisionArg::F32 | PrecisionArg::F16 => false,
+    }
+}
+
 async fn of_kernels(args: &BenchArgs) -> Result<Report> {
     let wanted = |case: &BenchCase| args.filter.as_ref().is_none_or(|filter| case.name.contains(filter));
-    let cases: Vec<BenchCase> = cases().into_iter().filter(wanted).collect();
+    let halves = if shows_bf16(args) { bf16_cases() } else { Vec::new() };
+    let cases: Vec<BenchCase> = cases().into_iter().chain(halves).filter(wanted).collect();
     if cases.is_empty() {
         let filter = args.filter.as_deref().unwrap_or_default();
         return Err(Failure::user(format!("no kernel's name contains `{filter}`"))

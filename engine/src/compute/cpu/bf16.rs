@@ -12,6 +12,8 @@ use super::simd::{Isa, Simd, Work};
 
 #[cfg(target_arch = "x86_64")]
 mod dot;
+#[cfg(test)]
+mod tests;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod tiles;
 mod widened;
