@@ -290,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn plans_know_the_size_of_what_is_packed() {
+        for operands in [Operands::F32, Operands::Bf16] {
+            for (n, k) in [(1, 1), (33, 70), (64, 512)] {
+                let weights = vec![bf16::ONE; n * k];
+                let packed = PackedWeight::new(operands, Weights::Bf16(&weights), n, k);
+                assert_eq!(packed.bytes(), PackedWeight::size(operands, DType::Bf16, n, k), "{operands:?}");
+                if n == 64 {
+                    assert_eq!(packed.bytes(), 2 * n * k, "{operands:?}: half of what f32 takes");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn half_weights_stay_half_where_widening_is_cheap() {
         let weights = [f16::from_f32(1.5); 6];
         for isa in Isa::available() {
