@@ -66,7 +66,7 @@ pub(crate) struct GenerateArgs {
     pub(crate) device: DeviceArg,
 
     /// Number format that activations are computed in
-    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE", help_heading = "Computing")]
+    #[arg(long, value_enum, default_value = "auto", value_name = "TYPE", help_heading = "Computing")]
     pub(crate) precision: PrecisionArg,
 
     /// Threads that compute on the CPU [default: all]
@@ -142,7 +142,7 @@ pub(crate) struct InspectArgs {
     pub(crate) frames: Option<u32>,
 
     /// Arithmetic to plan for
-    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
+    #[arg(long, value_enum, default_value = "auto", value_name = "TYPE")]
     pub(crate) precision: PrecisionArg,
 
     /// Memory that each stage may take, such as 8G [default: no limit]
@@ -182,7 +182,7 @@ pub(crate) struct BenchArgs {
     pub(crate) weights: WeightArg,
 
     /// Arithmetic of activations
-    #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
+    #[arg(long, value_enum, default_value = "auto", value_name = "TYPE")]
     pub(crate) precision: PrecisionArg,
 
     /// Where to compute: auto, cpu, gpu, gpu:N as `kinora devices` counts, or a part of a GPU's name
@@ -252,17 +252,26 @@ pub(crate) enum WeightArg {
 /// Arithmetic of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionArg {
+    /// bf16 on a CPU with instructions for it, for models whose weights are of 16 bits, but the default one; else f32
+    Auto,
     /// Single precision: the reference
     F32,
     /// Half precision where it is safe, sums in single; for GPUs that have it
     F16,
+    /// bfloat16 operands, sums in single; for CPUs, fast on those with AMX or AVX-512 BF16
+    Bf16,
 }
 
-impl From<PrecisionArg> for Precision {
-    fn from(precision: PrecisionArg) -> Self {
-        match precision {
-            PrecisionArg::F32 => Self::F32,
-            PrecisionArg::F16 => Self::F16,
+impl PrecisionArg {
+    /// What is asked for; none to choose what suits the device and the model. The model inside this program is small, and was
+    /// looked at in f32: it stays so by itself.
+    pub(crate) fn asked(self, is_embedded: bool) -> Option<Precision> {
+        match self {
+            Self::Auto if is_embedded => Some(Precision::F32),
+            Self::Auto => None,
+            Self::F32 => Some(Precision::F32),
+            Self::F16 => Some(Precision::F16),
+            Self::Bf16 => Some(Precision::Bf16),
         }
     }
 }

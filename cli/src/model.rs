@@ -14,13 +14,16 @@ pub(crate) fn embedded() -> ModelFolder {
     ModelFolder::embedded(DEFAULT_NAME, default_model::FILES)
 }
 
+/// Whether `path` means the model inside this program. A folder of that name wins over the word.
+pub(crate) fn is_embedded(path: Option<&Path>) -> bool {
+    path.is_none_or(|path| path == Path::new(DEFAULT_NAME) && !path.exists())
+}
+
 /// The model at `path`, or the embedded one.
 pub(crate) fn open(path: Option<&Path>) -> Result<ModelFolder> {
     match path {
-        None => Ok(embedded()),
-        // A folder of that name wins over the word.
-        Some(path) if path == Path::new(DEFAULT_NAME) && !path.exists() => Ok(embedded()),
-        Some(path) => ModelFolder::open(path).map_err(failure),
+        Some(path) if !is_embedded(Some(path)) => ModelFolder::open(path).map_err(failure),
+        _ => Ok(embedded()),
     }
 }
 

@@ -73,7 +73,16 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     (&["--frames", "0"], "--frames is 0, must be from 1 to 4097", ""),
     (&["--steps", "0"], "--steps is 0, must be from 1 to 1000", ""),
     (&["--fps", "0"], "--fps is 0, must be from 0.01 to 1000", ""),
-    (&["--device", "cpu", "--precision", "f16"], "--precision is f16, must be f32 on the CPU", "leave out"),
+    (
+        &["--device", "cpu", "--precision", "f16"],
+        "--precision is f16, must be f32 or bf16 on the CPU",
+        "leave out",
+    ),
+    (
+        &["--device", "gpu", "--precision", "bf16"],
+        "--precision is bf16, must be f32 or f16 on a GPU",
+        "leave out",
+    ),
     (&["--fps", "1/0"], "--fps is inf, must be from 0.01 to 1000", ""),
     (
         &["-o", "a.mp4", "--dump", "./a.mp4"],

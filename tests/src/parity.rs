@@ -180,7 +180,7 @@ pub fn run_model(
     };
     let gpu = GpuOptions { runtime_checks: true, guard_bands: true, ..GpuOptions::default() };
     let settings = pollster::block_on(async {
-        let load = LoadOptions { device, precision, gpu, ..LoadOptions::default() };
+        let load = LoadOptions { device, precision: Some(precision), gpu, ..LoadOptions::default() };
         let mut pipeline = VideoPipeline::load(model, load).await?;
         let (settings, _) = pipeline.resolve(request)?;
         pipeline.run(Job { options, ..Job::new(&settings, &mut observer) }).await?;

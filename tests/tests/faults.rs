@@ -12,7 +12,7 @@ fn request(golden: &Golden) -> Request {
 
 fn outcome(golden: &Golden, model: &ModelFolder, precision: Precision) -> Result<(), EngineError> {
     let device = match precision {
-        Precision::F32 => DeviceChoice::Cpu,
+        Precision::F32 | Precision::Bf16 => DeviceChoice::Cpu,
         Precision::F16 => DeviceChoice::Gpu(Some(run::main_adapter().index)),
     };
     parity::run_model(model, &request(golden), JobOptions::default(), device, precision).map(drop)

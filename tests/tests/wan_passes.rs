@@ -1,5 +1,5 @@
 //! Guidance passes of Wan evaluated side by side against the same passes one after the other, which the recorded runs hold:
-//! on the CPU and on every adapter, in f32 and in f16.
+//! on the CPU and on every adapter, in f32, f16 and bf16.
 use engine::{
     DType, Graph,
     compute::executor::Executor,
@@ -32,6 +32,10 @@ fn main() {
             trials.push(Trial::test(name, move || backend.with(check)));
         };
         add(Precision::F32, 1e-5);
+        if backend.is_cpu() {
+            // Rows are rounded one by one, sums in f32 as before.
+            add(Precision::Bf16, 1e-5);
+        }
         if backend.f16 {
             // Sums in another order round to other neighbours, of which there are 2048 an octave.
             add(Precision::F16, 2e-3);

@@ -124,6 +124,18 @@ pub fn cases() -> Vec<BenchCase> {
     cases
 }
 
+/// Products of bfloat16 operands, for the CPU. What they reach is compared with the peak of f32 too.
+pub fn bf16_cases() -> Vec<BenchCase> {
+    let (x, weight) = (DType::Bf16, DType::Bf16);
+    vec![
+        product("square, bf16", [1024, 1024, 1024], x, weight),
+        product("1.3B qkv of one frame, bf16", [1560, 4608, 1536], x, weight),
+        attention_of(x, "square, bf16", [1024, 1024], [2, 64], 1),
+        attention_of(x, "1.3B self, bf16", [1560, 1560], [12, 128], 1),
+        conv_of(x, "128 channels, bf16", [5, 60, 90, 128], 128),
+    ]
+}
+
 /// A feature map of CogVideoX's decoder, by a fourth of a 480 x 720 picture.
 const MAP: [usize; 4] = [9, 240, 360, 128];
 
@@ -209,11 +221,20 @@ fn stored(shape: &[usize], dtype: DType) -> Weight {
     Weight::matrix(tensor)
 }
 
+/// A left operand.
+fn operand(graph: &mut Operands, shape: &[usize], dtype: DType) -> TensorId {
+    if dtype == DType::F32 { graph.floats(shape) } else { graph.stored(shape, dtype) }
+}
+
 /// A matrix product with a bias.
 pub fn matmul(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> BenchCase {
+    product(what, [rows, cols, k], DType::F32, weight)
+}
+
+fn product(what: &str, [rows, cols, k]: [usize; 3], x: DType, weight: DType) -> BenchCase {
     BenchCase::new(format!("matmul/{what} {rows}x{cols}x{k}"), move |graph| {
         let (x, w, bias) =
-            (graph.floats(&[rows, k]), graph.stored(&[cols, k], weight), graph.floats(&[cols]));
+            (operand(graph, &[rows, k], x), graph.stored(&[cols, k], weight), graph.floats(&[cols]));
         graph.matmul(x, w, &MatmulOptions { bias: Some(bias), ..MatmulOptions::new(DType::F32) })
     })
 }
@@ -226,18 +247,32 @@ fn attention(
     head_dim: usize,
     groups: usize,
 ) -> BenchCase {
+    attention_of(DType::F32, what, [queries, keys], [heads, head_dim], groups)
+}
+
+fn attention_of(
+    dtype: DType,
+    what: &str,
+    [queries, keys]: [usize; 2],
+    [heads, head_dim]: [usize; 2],
+    groups: usize,
+) -> BenchCase {
     let width = heads * head_dim;
     let name = format!("attention/{what} {queries}x{keys}, {heads} x {head_dim}");
     BenchCase::new(name, move |graph| {
-        let [q, k, v] = [queries, keys, keys].map(|rows| graph.floats(&[rows, width]));
+        let [q, k, v] = [queries, keys, keys].map(|rows| operand(graph, &[rows, width], dtype));
         let inputs = AttentionInputs::new([(q, 0), (k, 0), (v, 0)], heads, head_dim, DType::F32);
         graph.attention(&AttentionInputs { groups, ..inputs })
     })
 }
 
 fn conv(what: &str, input: [usize; 4], cols: usize) -> BenchCase {
+    conv_of(DType::F32, what, input, cols)
+}
+
+fn conv_of(dtype: DType, what: &str, input: [usize; 4], cols: usize) -> BenchCase {
     BenchCase::new(format!("causal_conv3d/{what} {input:?} to {cols}"), move |graph| {
-        let x = graph.floats(&input);
+        let x = operand(graph, &input, dtype);
         let w = graph.stored(&[cols, 3, 3, 3, input[3]], DType::F16);
         let bias = Some(graph.floats(&[cols]));
         graph.causal_conv3d(x, w, &Conv3dOptions { bias, pad: Pad::all(1), ..Conv3dOptions::new(DType::F32) })

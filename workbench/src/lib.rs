@@ -6,7 +6,9 @@ mod half_cases;
 mod measure;
 mod model;
 
-pub use cases::{BenchCase, cases, conv_and_product, copy, copy_peak, fma_peak, group_norm, matmul};
+pub use cases::{
+    BenchCase, bf16_cases, cases, conv_and_product, copy, copy_peak, fma_peak, group_norm, matmul,
+};
 pub use half_cases::half_cases;
 pub use measure::{KernelTime, Measured, Peaks, measure};
 pub use model::{ModelBench, StageTimes};

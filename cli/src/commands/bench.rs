@@ -3,6 +3,7 @@
 mod chip;
 
 use crate::args::{BenchArgs, PrecisionArg, WeightArg};
+use crate::device::DeviceArg;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use crate::output::check_folder;
@@ -10,11 +11,12 @@ use crate::progress::tuning_line;
 use crate::request::told;
 use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
+use engine::compute::cpu::has_fast_bf16;
 use engine::compute::tuner::TuningEvent;
 use engine::pipeline::{EngineError, LoadOptions, Request, open_executor};
 use model_loader::DType;
 use std::ops::ControlFlow;
-use workbench::{BenchCase, ModelBench, Peaks, StageTimes, cases, half_cases, measure};
+use workbench::{BenchCase, ModelBench, Peaks, StageTimes, bf16_cases, cases, half_cases, measure};
 
 /// Measures, and prints a table or JSON on the standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -41,7 +43,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.into(),
+        precision: args
+            .precision
+            .asked(args.model.as_deref().is_some_and(|path| model::is_embedded(Some(path)))),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     }
@@ -71,15 +75,25 @@ fn no_such_kernel(args: &BenchArgs) -> Failure {
         .hint("without a filter all are measured and named")
 }
 
+/// Whether products of bfloat16 numbers are measured beside those of f32: on a CPU, where asked for or fast.
+fn shows_bf16(args: &BenchArgs) -> bool {
+    match args.precision {
+        PrecisionArg::Bf16 => true,
+        PrecisionArg::Auto => args.device == DeviceArg::Cpu && has_fast_bf16(),
+        PrecisionArg::F32 | PrecisionArg::F16 => false,
+    }
+}
+
 async fn of_kernels(args: &BenchArgs) -> Result<Report> {
     let wanted = |case: &BenchCase| args.filter.as_ref().is_none_or(|filter| case.name.contains(filter));
+    let halves = if shows_bf16(args) { bf16_cases() } else { Vec::new() };
     let all = if args.precision == PrecisionArg::F16 { half_cases() } else { cases() };
-    let cases: Vec<BenchCase> = all.into_iter().filter(wanted).collect();
+    let cases: Vec<BenchCase> = all.into_iter().chain(halves).filter(wanted).collect();
     if cases.is_empty() {
         return Err(no_such_kernel(args));
     }
     let LoadOptions { device, precision, gpu, .. } = options(args);
-    let opened = open_executor(device, precision, gpu).await;
+    let opened = open_executor(device, precision.unwrap_or_default(), gpu).await;
     let (mut executor, device) = opened.map_err(failed(setup(args)))?;
     let setup = setup(args).opened(&device);
     let peaks = Peaks::measure(&mut executor).await.map_err(failed(setup))?;

@@ -10,7 +10,7 @@ use crate::recorder::Recorder;
 use crate::request::Request;
 use crate::tensors::Dump;
 use crate::trace::Trace;
-use crate::{cache, interrupt, memory, provenance, threads, ui};
+use crate::{cache, interrupt, memory, model, provenance, threads, ui};
 use engine::pipeline::{EngineError, Job, LoadOptions, Report, VideoPipeline};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
 
     let options = LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.into(),
+        precision: args.precision.asked(model::is_embedded(args.model.as_deref())),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     };

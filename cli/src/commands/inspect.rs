@@ -59,7 +59,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.into(),
+        precision: args.precision.asked(model::is_embedded(Some(&args.target))),
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };

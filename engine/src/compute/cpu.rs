@@ -1,5 +1,8 @@
-//! What ops compute with on the CPU: kernels in f32, on all cores, and the forms of the constants that they read.
+//! What ops compute with on the CPU: kernels on all cores, whose products multiply f32 or bfloat16 numbers, and the forms of the
+//! constants that they read.
+mod arithmetic;
 pub(crate) mod attention;
+mod bf16;
 pub(crate) mod chains;
 pub(crate) mod conv3d;
 mod form;
@@ -8,6 +11,7 @@ pub(crate) mod math;
 pub(crate) mod pack;
 pub(crate) mod simd;
 
+pub use arithmetic::{Operands, has_fast_bf16};
 pub use form::WeightForm;
 pub(crate) use form::{FormedWeight, widen};
 
@@ -85,23 +89,29 @@ impl<'a> CpuIo<'a> {
         }
     }
 
-    /// A matrix for products ([`WeightForm::matrix`]); one that is no constant is packed now.
+    /// What a product multiplies whose left operand is this input.
+    pub(crate) fn operands(&self, index: usize) -> Operands {
+        Operands::of(self.desc(index).dtype)
+    }
+
+    /// A matrix for products ([`WeightForm::matrix`]) with input 0; one that is no constant is packed now.
     pub(crate) fn matrix(&self, index: usize) -> Cow<'a, PackedWeight> {
         if let CpuInput::Matrix(packed) = self.inputs[index] {
             return Cow::Borrowed(packed);
         }
         let (values, n) = (self.input(index), self.desc(index).shape[0]);
-        Cow::Owned(PackedWeight::new(Weights::F32(values), n, values.len() / n.max(1)))
+        Cow::Owned(PackedWeight::new(self.operands(0), Weights::F32(values), n, values.len() / n.max(1)))
     }
 
-    /// The kernel of a convolution ([`WeightForm::conv`]); one that is no constant is packed now.
+    /// The kernel of a convolution ([`WeightForm::conv`]) of input 0; one that is no constant is packed now.
     pub(crate) fn conv(&self, index: usize, enlarging: bool) -> Cow<'a, PackedConv> {
         if let CpuInput::Conv(packed) = self.inputs[index] {
             return Cow::Borrowed(packed);
         }
         let shape = &self.desc(index).shape;
         let kernel = [shape[1], shape[2], shape[3]];
-        Cow::Owned(PackedConv::new(Weights::F32(self.input(index)), shape[0], kernel, shape[4], enlarging))
+        let weights = Weights::F32(self.input(index));
+        Cow::Owned(PackedConv::new(self.operands(0), weights, shape[0], kernel, shape[4], enlarging))
     }
 
     /// The shape of an input.

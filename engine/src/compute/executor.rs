@@ -4,6 +4,7 @@ mod cpu;
 pub use cpu::{CpuExecutor, CpuProgram};
 
 use crate::{
+    cpu::has_fast_bf16,
     error::{CompileError, PlanError, RunError},
     gpu::{GpuExecutor, GpuProgram},
     graph::{Graph, State},
@@ -62,6 +63,11 @@ impl Executor {
             Self::Cpu(_) => PlanTarget::Cpu,
             Self::Gpu(gpu) => PlanTarget::Gpu(gpu.gpu().target().clone()),
         }
+    }
+
+    /// Whether it multiplies bfloat16 numbers, and faster than f32.
+    pub fn has_fast_bf16(&self) -> bool {
+        matches!(self, Self::Cpu(_)) && has_fast_bf16()
     }
 
     /// Says how a graph would run, and what it would take.

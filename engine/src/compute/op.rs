@@ -237,11 +237,11 @@ impl OpError {
         if got.shape == expected { Ok(()) } else { Err(Self::shape(op, what, &got.shape, expected)) }
     }
 
-    /// `Ok` if `got` is an activation type, f32 or f16.
+    /// `Ok` if `got` is an activation type: f32, f16 or bf16.
     pub fn expect_activation(op: &'static str, what: &'static str, got: &TensorDesc) -> Result<(), Self> {
         match got.dtype {
-            DType::F32 | DType::F16 => Ok(()),
-            other => Err(Self::DType { op, what, got: other, expected: "f32 or f16" }),
+            DType::F32 | DType::F16 | DType::Bf16 => Ok(()),
+            other => Err(Self::DType { op, what, got: other, expected: "f32, f16 or bf16" }),
         }
     }
 

@@ -8,11 +8,11 @@ pub use memory::Place;
 
 use crate::{
     cpu::WeightForm,
-    error::PlanError,
+    error::{LowerError, PlanError},
     graph::{Graph, Node, Origin},
     op::{Io, Launch, Lowered, Operand},
     target::Target,
-    tensor::{TensorDesc, TensorId},
+    tensor::{DType, TensorDesc, TensorId},
     tuning::Choice,
 };
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 /// What a graph is planned for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanTarget {
-    /// The CPU executor: memory only, everything in f32.
+    /// The CPU executor: memory only, every activation held in f32.
     Cpu,
     /// An adapter.
     Gpu(Target),
@@ -92,6 +92,7 @@ impl Plan {
             let Lowered { launches, scratch, choice } = match target {
                 PlanTarget::Cpu => Lowered::default(),
                 PlanTarget::Gpu(target) => {
+                    check_dtype(node.op.name(), &output)?;
                     check_buffer(node.op.name(), &output, target)?;
                     let lowered = node.op.lower(&io, target)?;
                     check_bindings(node.op.name(), &lowered.launches, target)?;
@@ -104,7 +105,14 @@ impl Plan {
             };
             let scratch = memory.place_scratch(&scratch);
             memory.release(graph, index, &scratch);
-            let cost = Cost::new(node.op.as_ref(), &io, &launches);
+            let cost = match target {
+                PlanTarget::Cpu => {
+                    let inputs = node.inputs.iter().map(|id| held(graph, *id)).collect::<Vec<_>>();
+                    let io = Io { inputs: &inputs, output: &held(graph, node.output), aliased };
+                    Cost::new(node.op.as_ref(), &io, &launches)
+                }
+                PlanTarget::Gpu(_) => Cost::new(node.op.as_ref(), &io, &launches),
+            };
             let (name, shape) = (node.op.name(), output.shape);
             ops.push(PlannedOp { name, shape, launches, forms, scratch, aliased, cost, choice });
         }
@@ -188,6 +196,23 @@ fn check_elements(op: &'static str, output: &TensorDesc) -> Result<(), PlanError
         return Err(PlanError::TooManyElements { op, shape: output.shape.clone() });
     }
     Ok(())
+}
+
+/// Shaders have no bfloat16 but in weights.
+fn check_dtype(op: &'static str, output: &TensorDesc) -> Result<(), LowerError> {
+    match output.dtype {
+        DType::Bf16 => Err(LowerError { op, what: "activations in bf16 are for the CPU".to_owned() }),
+        DType::F32 | DType::F16 | DType::U32 => Ok(()),
+    }
+}
+
+/// A tensor as the CPU holds it: what is no constant takes four bytes for each value.
+fn held(graph: &Graph, id: TensorId) -> TensorDesc {
+    let desc = graph.desc(id);
+    match desc.dtype {
+        DType::F16 | DType::Bf16 if graph.weight_of(id).is_none() => TensorDesc::new(&desc.shape, DType::F32),
+        _ => desc.clone(),
+    }
 }
 
 fn check_buffer(op: &'static str, output: &TensorDesc, target: &Target) -> Result<(), PlanError> {

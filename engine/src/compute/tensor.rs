@@ -8,7 +8,7 @@ pub enum DType {
     F32,
     /// 16-bit float.
     F16,
-    /// bfloat16; weights only.
+    /// bfloat16: weights, and on the CPU activations whose products round them.
     Bf16,
     /// 32-bit unsigned integer: token ids, packed pixels.
     U32,

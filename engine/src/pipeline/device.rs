@@ -6,6 +6,7 @@ use crate::{
     executor::{CpuExecutor, Executor},
     gpu::{Gpu, GpuExecutor, GpuOptions},
     nn::Precision,
+    target::Target,
 };
 
 /// What the caller wants to run on.
@@ -38,11 +39,10 @@ pub async fn open_executor(
         DeviceChoice::Auto if !Gpu::may_exist() => None,
         DeviceChoice::Auto => {
             let adapters = Gpu::adapters().await;
-            let usable = |kind| kind != AdapterKind::Software;
-            adapters
-                .iter()
-                .find(|a| usable(a.kind) && (precision == Precision::F32 || a.target.shader_f16))
-                .map(|a| a.index)
+            let usable = |adapter: &&AdapterSummary| {
+                adapter.kind != AdapterKind::Software && computes(precision, &adapter.target)
+            };
+            adapters.iter().find(usable).map(|a| a.index)
         }
     };
     let Some(index) = index else {
@@ -50,14 +50,21 @@ pub async fn open_executor(
             return Err(EngineError::Setting {
                 what: "precision",
                 got: "f16".to_owned(),
-                expected: "must be f32 on the CPU".to_owned(),
+                expected: "must be f32 or bf16 on the CPU".to_owned(),
             });
         }
         return Ok((Executor::Cpu(CpuExecutor::default()), "CPU".to_owned()));
     };
+    if precision == Precision::Bf16 {
+        return Err(EngineError::Setting {
+            what: "precision",
+            got: "bf16".to_owned(),
+            expected: "must be f32 or f16 on a GPU".to_owned(),
+        });
+    }
     let gpu = Gpu::open(index, options).await.map_err(EngineError::Device)?;
     let name = full_name(gpu.summary());
-    if precision == Precision::F16 && !gpu.target().shader_f16 {
+    if !computes(precision, gpu.target()) {
         return Err(EngineError::Device(DeviceError::Device {
             adapter: name,
             message: "its shaders have no f16".to_owned(),
@@ -66,6 +73,15 @@ pub async fn open_executor(
     let mut executor = GpuExecutor::new(gpu);
     executor.prove_matrices().await.map_err(EngineError::Device)?;
     Ok((Executor::Gpu(Box::new(executor)), name))
+}
+
+/// Whether a GPU computes in this precision.
+fn computes(precision: Precision, target: &Target) -> bool {
+    match precision {
+        Precision::F32 => true,
+        Precision::F16 => target.shader_f16,
+        Precision::Bf16 => false,
+    }
 }
 
 fn full_name(adapter: &AdapterSummary) -> String {
@@ -101,7 +117,6 @@ fn named(part: &str, adapters: &[AdapterSummary]) -> Result<usize, EngineError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
 
     fn adapters(names: &[(&str, &str)]) -> Vec<AdapterSummary> {
         let adapter = |(index, (name, backend)): (usize, &(&str, &str))| AdapterSummary {

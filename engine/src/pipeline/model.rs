@@ -2,7 +2,9 @@
 use super::{EngineError, Notice, Settings, family::open_model};
 use crate::{
     diffusion::SchedulerKind,
+    executor::Executor,
     models::{EncoderSpec, MadeFor, PublishedSettings, TextEncoderModel, VideoModel, encoders},
+    nn::Precision,
 };
 use model_loader::{
     DType, ModelFolder, Tokenizer, WeightSource,
@@ -75,6 +77,19 @@ impl Model {
         let generation = GenerationConfig::load(folder)?;
         let (name, notices) = (folder.name().to_owned(), folder.notices());
         Ok(Self { name, family, encoders, scheduler, generation, notices })
+    }
+
+    /// What suits the model on this device: see [`super::LoadOptions`].
+    pub(super) fn precision_on(&self, executor: &Executor) -> Precision {
+        if executor.has_fast_bf16() && self.weights_are_halves() { Precision::Bf16 } else { Precision::F32 }
+    }
+
+    /// Whether most weights of the transformer are stored in 16 bits: then rounding to bfloat16 costs none of their values, or
+    /// three bits of an f16's.
+    fn weights_are_halves(&self) -> bool {
+        let counts = self.family.transformer_weights(0).dtypes();
+        let singles = counts.get(&DType::F32).copied().unwrap_or_default();
+        counts.values().sum::<usize>() > 2 * singles
     }
 
     /// The folder's name.

@@ -13,16 +13,29 @@ use crate::{
 use model_loader::ModelFolder;
 
 /// How a pipeline is opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// What to run on.
     pub device: DeviceChoice,
-    /// How activations are stored.
-    pub precision: Precision,
+    /// How activations are stored or multiplied; none to choose what suits the device and the model: bf16 on a CPU that
+    /// multiplies it faster than f32, if the model's weights are of 16 bits, else f32.
+    pub precision: Option<Precision>,
     /// How a GPU is used.
     pub gpu: GpuOptions,
     /// How long weights stay on the device.
     pub weights: WeightPolicy,
+}
+
+impl Default for LoadOptions {
+    /// On what there is, in f32, weights dropped after each stage.
+    fn default() -> Self {
+        Self {
+            device: DeviceChoice::default(),
+            precision: Some(Precision::F32),
+            gpu: GpuOptions::default(),
+            weights: WeightPolicy::default(),
+        }
+    }
 }
 
 /// A model on a device.
@@ -32,6 +45,7 @@ pub struct VideoPipeline {
     pub(super) executor: Executor,
     pub(super) networks: Networks,
     options: LoadOptions,
+    precision: Precision,
     device_name: String,
     device_is_lost: bool,
 }
@@ -51,15 +65,17 @@ impl VideoPipeline {
     /// If there is no such device.
     pub async fn open(model: Model, options: LoadOptions) -> Result<Self, EngineError> {
         let (executor, device_name) =
-            open_executor(options.device.clone(), options.precision, options.gpu.clone()).await?;
+            open_executor(options.device.clone(), options.precision.unwrap_or_default(), options.gpu.clone())
+                .await?;
+        let precision = options.precision.unwrap_or_else(|| model.precision_on(&executor));
         let networks = Networks::new(options.weights);
-        Ok(Self { model, executor, networks, options, device_name, device_is_lost: false })
+        Ok(Self { model, executor, networks, options, precision, device_name, device_is_lost: false })
     }
 
-    /// A pipeline for its [`VideoPipeline::stages`] alone, in any precision: it has no device but the CPU, on which no precision but f32
-    /// is ever run.
+    /// A pipeline for its [`VideoPipeline::stages`] alone, in any precision, also one that the CPU, its only device, does not run.
     pub fn without_device(model: Model, precision: Precision) -> Self {
-        let options = LoadOptions { device: DeviceChoice::Cpu, precision, ..LoadOptions::default() };
+        let options =
+            LoadOptions { device: DeviceChoice::Cpu, precision: Some(precision), ..LoadOptions::default() };
         let networks = Networks::new(options.weights);
         let executor = Executor::Cpu(CpuExecutor::default());
         Self {
@@ -67,6 +83,7 @@ impl VideoPipeline {
             executor,
             networks,
             options,
+            precision,
             device_name: "no device".to_owned(),
             device_is_lost: false,
         }
@@ -82,9 +99,9 @@ impl VideoPipeline {
         &self.device_name
     }
 
-    /// How activations are stored.
+    /// How activations are stored or multiplied.
     pub fn precision(&self) -> Precision {
-        self.options.precision
+        self.precision
     }
 
     /// Where graphs run, to measure on the same device.
@@ -130,8 +147,8 @@ impl VideoPipeline {
 
     /// Replaces a device that was lost, and with it all that was on it.
     pub(super) async fn reopen(&mut self) -> Result<(), EngineError> {
-        let LoadOptions { device, precision, gpu, .. } = self.options.clone();
-        (self.executor, self.device_name) = open_executor(device, precision, gpu).await?;
+        let LoadOptions { device, gpu, .. } = self.options.clone();
+        (self.executor, self.device_name) = open_executor(device, self.precision, gpu).await?;
         self.device_is_lost = false;
         Ok(())
     }

@@ -61,7 +61,7 @@ mod tests {
         let y = graph.input("y", &[3, 2], DType::F32);
         let ids = graph.input("ids", &[2, 3], DType::U32);
         assert_eq!(graph.add(x, y).unwrap_err().to_string(), "add: y is [3, 2], expected [2, 3]");
-        assert_eq!(graph.add(ids, x).unwrap_err().to_string(), "add: x is u32, expected f32 or f16");
-        assert_eq!(graph.add(x, ids).unwrap_err().to_string(), "add: y is u32, expected f32 or f16");
+        assert_eq!(graph.add(ids, x).unwrap_err().to_string(), "add: x is u32, expected f32, f16 or bf16");
+        assert_eq!(graph.add(x, ids).unwrap_err().to_string(), "add: y is u32, expected f32, f16 or bf16");
     }
 }

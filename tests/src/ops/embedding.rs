@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(refused, "embedding: table is [9, 2, 2], expected [18, 2]");
         let refused = refusal((&[6], DType::U32), (&[9, 4], DType::U32), DType::F32);
         assert_eq!(refused, "embedding: table is u32, expected f32, f16 or bf16");
-        let refused = refusal((&[6], DType::U32), (&[9, 4], DType::Bf16), DType::Bf16);
-        assert_eq!(refused, "embedding: out is bf16, expected f32 or f16");
+        let refused = refusal((&[6], DType::U32), (&[9, 4], DType::Bf16), DType::U32);
+        assert_eq!(refused, "embedding: out is u32, expected f32, f16 or bf16");
     }
 }

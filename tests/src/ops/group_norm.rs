@@ -246,6 +246,6 @@ mod tests {
             "group_norm: groups is 3, expected a divisor of x's 8 channels"
         );
         assert_eq!(refused(x, 4, short, F32), "group_norm: bias is [7], expected [8]");
-        assert_eq!(refused(x, 4, weight, DType::U32), "group_norm: out is u32, expected f32 or f16");
+        assert_eq!(refused(x, 4, weight, DType::U32), "group_norm: out is u32, expected f32, f16 or bf16");
     }
 }

@@ -164,7 +164,7 @@ mod tests {
         let refused = refusal([2, 4], [2, 4], |_| HeadNormOptions { heads: 0, ..PLAIN });
         assert_eq!(refused, "head_norm: heads is 0, expected at least 1");
         let refused = refusal([2, 4], [2, 4], |_| HeadNormOptions { out: DType::U32, ..PLAIN });
-        assert_eq!(refused, "head_norm: out is u32, expected f32 or f16");
+        assert_eq!(refused, "head_norm: out is u32, expected f32, f16 or bf16");
     }
 
     #[test]

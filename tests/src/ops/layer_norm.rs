@@ -253,6 +253,6 @@ mod tests {
     #[test]
     fn refuses_other_dtypes() {
         let refused = refusal(|_| LayerNormOptions { out: DType::U32, ..PLAIN });
-        assert_eq!(refused, "layer_norm: out is u32, expected f32 or f16");
+        assert_eq!(refused, "layer_norm: out is u32, expected f32, f16 or bf16");
     }
 }

@@ -358,7 +358,7 @@ mod tests {
             let error = graph.matmul(x, weight, &options).unwrap_err();
             assert_eq!(error.to_string(), "matmul: gate row is 2, expected below 2");
         }
-        let error = graph.matmul(x, weight, &MatmulOptions::new(DType::Bf16)).unwrap_err();
-        assert_eq!(error.to_string(), "matmul: out is bf16, expected f32 or f16");
+        let error = graph.matmul(x, weight, &MatmulOptions::new(DType::U32)).unwrap_err();
+        assert_eq!(error.to_string(), "matmul: out is u32, expected f32, f16 or bf16");
     }
 }

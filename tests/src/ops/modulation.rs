@@ -51,6 +51,6 @@ mod tests {
         let refused = refusal((&[1, 6, 8], DType::F32), (&[8], DType::F32));
         assert_eq!(refused, "modulation: table is [1, 6, 8], expected [6, 8]");
         let refused = refusal((&[6, 8], DType::F32), (&[8], DType::U32));
-        assert_eq!(refused, "modulation: temb is u32, expected f32 or f16");
+        assert_eq!(refused, "modulation: temb is u32, expected f32, f16 or bf16");
     }
 }

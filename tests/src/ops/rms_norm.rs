@@ -183,11 +183,11 @@ mod tests {
         let refused = refusal(&f32(&[4, 8]), &f32(&[5]), |_| RmsNormOptions { first_column: 4, ..PLAIN });
         assert_eq!(refused, "rms_norm: range of columns is 4..9, expected within 0..8");
         let refused = refusal(&TensorDesc::new(&[4, 8], DType::U32), &f32(&[8]), |_| PLAIN);
-        assert_eq!(refused, "rms_norm: x is u32, expected f32 or f16");
+        assert_eq!(refused, "rms_norm: x is u32, expected f32, f16 or bf16");
         let refused = refusal(&f32(&[4, 8]), &TensorDesc::new(&[8], DType::Bf16), |_| PLAIN);
         assert_eq!(refused, "rms_norm: weight is bf16, expected f32");
-        let refused = refusal(&f32(&[4, 8]), &f32(&[8]), |_| RmsNormOptions { out: DType::Bf16, ..PLAIN });
-        assert_eq!(refused, "rms_norm: out is bf16, expected f32 or f16");
+        let refused = refusal(&f32(&[4, 8]), &f32(&[8]), |_| RmsNormOptions { out: DType::U32, ..PLAIN });
+        assert_eq!(refused, "rms_norm: out is u32, expected f32, f16 or bf16");
     }
 
     #[test]

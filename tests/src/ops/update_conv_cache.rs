@@ -78,7 +78,7 @@ mod tests {
         );
         assert_eq!(
             refused(&[2, 4, 5, 6], &[3, 4, 5, 6], DType::U32),
-            "update_conv_cache: x is u32, expected f32 or f16"
+            "update_conv_cache: x is u32, expected f32, f16 or bf16"
         );
     }
 }

@@ -5,13 +5,20 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::gemm::{SERIAL_WORK, Shared, Strip, Sums, View, ViewMut, multiply};
+use super::arithmetic::{Arithmetic, Operands};
+use super::bf16::{Kernel, UnitWork};
+use super::gemm::{SERIAL_WORK, Shared, Sums, View, ViewMut};
 use super::math::exp;
 use super::pack::AlignedBuffer;
-use super::simd::{Isa, MAX_ROWS, Simd, Work};
+use super::simd::{Simd, Work};
 
+mod layout;
+mod products;
 #[cfg(test)]
 mod tests;
+
+use layout::Layout;
+use products::{InPlace, Products, Rounding};
 
 /// Keys of a block: its scores for a strip of queries stay in the first-level cache, its keys and values in the second.
 const BLOCK_KEYS: usize = 256;
@@ -46,8 +53,9 @@ pub(crate) struct Scores<'a> {
     pub(crate) seen: Option<&'a [Range<usize>]>,
 }
 
-/// out = softmax(scale * q k^T + bias) v, for each group and head.
+/// out = softmax(scale * q k^T + bias) v, for each group and head. Both products multiply such operands; all else is f32.
 pub(crate) fn attention(
+    operands: Operands,
     shape: &AttentionShape,
     q: View<'_>,
     k: View<'_>,
@@ -55,12 +63,12 @@ pub(crate) fn attention(
     scores: Scores<'_>,
     out: ViewMut<'_>,
 ) {
-    attention_with_isa(Isa::current(), shape, q, k, v, scores, out);
+    attention_by(Arithmetic::of(operands), shape, q, k, v, scores, out);
 }
 
-/// [`attention`] on a given instruction set.
-pub(crate) fn attention_with_isa(
-    isa: Isa,
+/// [`attention`] with a given arithmetic.
+pub(crate) fn attention_by(
+    arithmetic: Arithmetic,
     shape: &AttentionShape,
     q: View<'_>,
     k: View<'_>,
@@ -88,28 +96,29 @@ pub(crate) fn attention_with_isa(
     if pairs * queries * head_dim == 0 {
         return;
     }
-    let layout = Layout::new(isa, keys, head_dim);
+    let rows = arithmetic.rows();
+    let layout = Layout::new(arithmetic, keys, head_dim);
     let serial = pairs * queries * keys * head_dim * 2 <= SERIAL_WORK;
     let wanted = if serial { 1 } else { 4 * rayon::current_num_threads() };
-    let strips = (pairs * queries.div_ceil(isa.rows())).div_ceil(wanted).min(TASK_QUERIES / isa.rows());
-    let task_queries = strips.max(1) * isa.rows();
+    let strips = (pairs * queries.div_ceil(rows)).div_ceil(wanted).min(TASK_QUERIES / rows);
+    let task_queries = strips.max(1) * rows;
     let base = Shared(out.data[out.offset..].as_mut_ptr());
-    let at_once = (PACKED_BYTES / (layout.pair() * size_of::<f32>())).clamp(1, pairs);
+    let at_once = (PACKED_BYTES / layout.pair_bytes()).clamp(1, pairs);
     // Taken, not borrowed: a thread that waits may run another attention meanwhile.
     let mut buffer = PACKED.take();
-    buffer.grow(at_once * layout.pair() * size_of::<f32>());
+    buffer.grow(at_once * layout.pair_bytes());
     for first in (0..pairs).step_by(at_once) {
         let count = at_once.min(pairs - first);
-        let packed = &mut buffer.values_mut::<f32>()[..count * layout.pair()];
-        let pack = |(index, to): (usize, &mut [f32])| {
+        let packed = &mut buffer.values_mut::<u8>()[..count * layout.pair_bytes()];
+        let pack = |(index, to): (usize, &mut [u8])| {
             let (pair, block) = (first + index / layout.blocks(), index % layout.blocks());
             let row = pair / heads * keys + block * BLOCK_KEYS;
             layout.pack(layout.block_keys(block), row, pair % heads * head_dim, k, v, to);
         };
         if serial {
-            packed.chunks_mut(layout.block()).enumerate().for_each(pack);
+            packed.chunks_mut(layout.block_bytes()).enumerate().for_each(pack);
         } else {
-            packed.par_chunks_mut(layout.block()).enumerate().for_each(pack);
+            packed.par_chunks_mut(layout.block_bytes()).enumerate().for_each(pack);
         }
         let packed = &*packed;
         let tasks = queries.div_ceil(task_queries);
@@ -118,7 +127,7 @@ pub(crate) fn attention_with_isa(
             let (group, head) = (pair / heads, pair % heads);
             let task = Task {
                 layout: &layout,
-                packed: &packed[index / tasks * layout.pair()..][..layout.pair()],
+                packed: &packed[index / tasks * layout.pair_bytes()..][..layout.pair_bytes()],
                 q,
                 row: group * queries,
                 column: head * head_dim,
@@ -129,7 +138,10 @@ pub(crate) fn attention_with_isa(
                 out: base,
                 out_stride: out.row_stride,
             };
-            SCRATCH.with_borrow_mut(|scratch| isa.dispatch(Ready { task, scratch }));
+            SCRATCH.with_borrow_mut(|scratch| match arithmetic {
+                Arithmetic::F32(isa) => isa.dispatch(Ready { task, scratch }),
+                Arithmetic::Bf16(unit) => unit.dispatch(Ready { task, scratch }),
+            });
         };
         if serial {
             (0..count * tasks).for_each(run);
@@ -147,79 +159,10 @@ thread_local! {
     static SCRATCH: RefCell<AlignedBuffer> = RefCell::default();
 }
 
-/// How a head's keys and values are packed: for each block of keys, panels of keys as of a weight matrix [keys, head_dim], then
-/// panels of values as of a weight matrix [head_dim, keys].
-struct Layout {
-    keys: usize,
-    head_dim: usize,
-    columns: usize,
-}
-
-impl Layout {
-    fn new(isa: Isa, keys: usize, head_dim: usize) -> Self {
-        Self { keys, head_dim, columns: isa.columns() }
-    }
-
-    fn blocks(&self) -> usize {
-        self.keys.div_ceil(BLOCK_KEYS)
-    }
-
-    /// Keys of a block.
-    fn block_keys(&self, block: usize) -> usize {
-        BLOCK_KEYS.min(self.keys - block * BLOCK_KEYS)
-    }
-
-    /// Keys of a block, as many for all blocks.
-    fn padded_keys(&self) -> usize {
-        BLOCK_KEYS.min(self.keys.next_multiple_of(self.columns))
-    }
-
-    /// Columns of the values.
-    fn padded_dim(&self) -> usize {
-        self.head_dim.next_multiple_of(self.columns)
-    }
-
-    /// Values of a packed block.
-    fn block(&self) -> usize {
-        self.padded_keys() * (self.head_dim + self.padded_dim())
-    }
-
-    /// Values of a packed group and head.
-    fn pair(&self) -> usize {
-        self.blocks() * self.block()
-    }
-
-    /// Packs `keys` rows from `row` on, of the head that begins at `column`.
-    fn pack(&self, keys: usize, row: usize, column: usize, k: View<'_>, v: View<'_>, to: &mut [f32]) {
-        let columns = self.columns;
-        let (key_panels, value_panels) = to.split_at_mut(self.padded_keys() * self.head_dim);
-        let start = |view: View<'_>, i: usize| view.offset + (row + i) * view.row_stride + column;
-        for (index, panel) in key_panels.chunks_exact_mut(columns * self.head_dim).enumerate() {
-            for key in 0..columns {
-                let from = index * columns + key;
-                let to = panel[key..].iter_mut().step_by(columns);
-                if from < keys {
-                    to.zip(&k.data[start(k, from)..]).for_each(|(to, &x)| *to = x);
-                } else {
-                    to.for_each(|to| *to = 0.0);
-                }
-            }
-        }
-        for (index, panel) in value_panels.chunks_exact_mut(columns * self.padded_keys()).enumerate() {
-            let first = index * columns;
-            let width = columns.min(self.head_dim - first);
-            for (i, to) in panel.chunks_exact_mut(columns).enumerate().take(keys) {
-                to[..width].copy_from_slice(&v.data[start(v, i) + first..][..width]);
-                to[width..].fill(0.0);
-            }
-        }
-    }
-}
-
 /// Some queries of a group and head.
 struct Task<'a> {
     layout: &'a Layout,
-    packed: &'a [f32],
+    packed: &'a [u8],
     q: View<'a>,
     /// The group's first row of q and out.
     row: usize,
@@ -256,24 +199,62 @@ impl Work for Ready<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        self.compute(s, InPlace);
+    }
+}
+
+impl UnitWork for Ready<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, K: Kernel<S>>(self, s: S, kernel: K) {
+        self.compute(s, Rounding(kernel));
+    }
+}
+
+impl Ready<'_> {
+    #[inline(always)]
+    fn compute<S: Simd, P: Products<S>>(self, s: S, products: P) {
         let Self { task, scratch } = self;
         let layout = task.layout;
-        assert_eq!(S::COLUMNS, layout.columns, "keys were packed for another machine");
+        assert_eq!(
+            (S::COLUMNS, P::STEP),
+            (layout.columns, layout.step),
+            "keys were packed for another machine"
+        );
         let (head_dim, width) = (layout.head_dim, layout.padded_dim());
-        let held = task.queries.len().next_multiple_of(S::ROWS);
-        // Weighted sums of values, the scores of a strip, and each query's maximum and sum.
-        scratch.grow((held * (width + 2) + S::ROWS * BLOCK_KEYS) * size_of::<f32>());
-        let (sums, rest) = scratch.values_mut::<f32>().split_at_mut(held * width);
-        let (scores, rest) = rest.split_at_mut(S::ROWS * BLOCK_KEYS);
+        let held = task.queries.len().next_multiple_of(P::ROWS);
+        let parts = head_dim.div_ceil(P::DEPTH);
+        let strips = held / P::ROWS * parts;
+        // Strips of rounded values, weighted sums of values, the scores of a strip, and each query's maximum and sum.
+        let rounded_len = (strips + 1) * P::STRIP;
+        scratch.grow((rounded_len + held * (width + 2) + P::ROWS * BLOCK_KEYS) * size_of::<f32>());
+        let (rounded, rest) = scratch.values_mut::<f32>().split_at_mut(rounded_len);
+        let (sums, rest) = rest.split_at_mut(held * width);
+        let (scores, rest) = rest.split_at_mut(P::ROWS * BLOCK_KEYS);
         let (maxima, totals) = rest[..2 * held].split_at_mut(held);
         maxima.fill(f32::NEG_INFINITY);
         totals.fill(0.0);
+        let mut queries = Vec::with_capacity(strips);
+        for first in task.queries.clone().step_by(P::ROWS) {
+            let rows = P::ROWS.min(task.queries.end - first);
+            let at = task.q.offset + (task.row + first) * task.q.row_stride + task.column;
+            for start in (0..head_dim).step_by(P::DEPTH) {
+                let place = &mut rounded[queries.len() * P::STRIP..][..P::STRIP];
+                let from = task.q.data[at + start..].as_ptr();
+                // SAFETY: q was checked for all rows and columns, and `place` has as many values as a strip takes.
+                queries.push(unsafe {
+                    let len = P::DEPTH.min(head_dim - start);
+                    products.strip(s, from, task.q.row_stride, rows, len, place.as_mut_ptr())
+                });
+            }
+        }
+        let weights_place = rounded[strips * P::STRIP..].as_mut_ptr();
         for block in 0..layout.blocks() {
             let keys = layout.block_keys(block);
-            let packed = &task.packed[block * layout.block()..][..layout.block()];
-            let (key_panels, value_panels) = packed.split_at(layout.padded_keys() * head_dim);
-            for first in task.queries.clone().step_by(S::ROWS) {
-                let rows = S::ROWS.min(task.queries.end - first);
+            let (key_panels, value_panels) = layout.panels::<P::Panel>(task.packed, block);
+            for (first, parts) in task.queries.clone().step_by(P::ROWS).zip(queries.chunks_exact(parts)) {
+                let rows = P::ROWS.min(task.queries.end - first);
                 let at = first - task.queries.start;
                 // Of this block, what the strip's queries see; the first block that they see begins their sums.
                 let seen = task.seen_by(first..first + rows);
@@ -282,20 +263,21 @@ impl Work for Ready<'_> {
                     continue;
                 }
                 let (begins, keys) = (block == seen.start / BLOCK_KEYS, keys.min(seen.end - start));
-                let mut table = [std::ptr::null(); MAX_ROWS];
-                for (row, pointer) in table.iter_mut().enumerate().take(S::ROWS) {
-                    let query = task.row + first + row.min(rows - 1);
-                    *pointer =
-                        task.q.data[task.q.offset + query * task.q.row_stride + task.column..].as_ptr();
-                }
-                let strip = Strip { table: &table[..S::ROWS], start: 0, len: head_dim, rows };
                 for key in (0..keys).step_by(S::COLUMNS) {
-                    let panel = key_panels[key * head_dim..][..S::COLUMNS * head_dim].as_ptr();
+                    let panel =
+                        &key_panels[key * layout.padded_depth()..][..S::COLUMNS * layout.padded_depth()];
                     let to = scores[key..].as_mut_ptr();
-                    let to = Sums { at: to, stride: BLOCK_KEYS, accumulate: false };
-                    // SAFETY: q was checked for all rows and columns, the panel was cut to size, and `scores` has ROWS rows
-                    // of BLOCK_KEYS, a multiple of COLUMNS.
-                    unsafe { multiply(s, strip, panel, S::COLUMNS, keys - key > S::LANES, to) };
+                    let wide = keys - key > S::LANES;
+                    for (part, strip) in parts.iter().enumerate() {
+                        let to = Sums { at: to, stride: BLOCK_KEYS, accumulate: part > 0 };
+                        // SAFETY: the strip was made above, the panel was cut to size, of which each part takes DEPTH rows, and
+                        // `scores` has ROWS rows of BLOCK_KEYS, a multiple of COLUMNS.
+                        unsafe {
+                            let panel =
+                                panel.as_ptr().wrapping_add(part.saturating_mul(P::DEPTH) * S::COLUMNS);
+                            products.multiply(s, strip, panel, wide, to);
+                        }
+                    }
                 }
                 for row in 0..rows {
                     let scores = &mut scores[row * BLOCK_KEYS..][..BLOCK_KEYS];
@@ -318,17 +300,17 @@ impl Work for Ready<'_> {
                         scale(s, &mut sums[(at + row) * width..][..width], keep);
                     }
                 }
-                for (row, pointer) in table.iter_mut().enumerate().take(S::ROWS) {
-                    *pointer = scores[row.min(rows - 1) * BLOCK_KEYS..].as_ptr();
-                }
-                let strip = Strip { table: &table[..S::ROWS], start: 0, len: keys, rows };
+                // SAFETY: each row of `scores` has at least `keys` values, and a strip's place follows the queries'.
+                let weights =
+                    unsafe { products.strip(s, scores.as_ptr(), BLOCK_KEYS, rows, keys, weights_place) };
                 for column in (0..width).step_by(S::COLUMNS) {
-                    let panel = value_panels[column * layout.padded_keys()..][..S::COLUMNS * keys].as_ptr();
-                    let to = sums[at * width..][..S::ROWS * width].as_mut_ptr().wrapping_add(column);
+                    let padded = keys.next_multiple_of(P::STEP);
+                    let panel = value_panels[column * layout.padded_keys()..][..S::COLUMNS * padded].as_ptr();
+                    let to = sums[at * width..][..P::ROWS * width].as_mut_ptr().wrapping_add(column);
                     let to = Sums { at: to, stride: width, accumulate: !begins };
-                    // SAFETY: each row of `scores` has at least `keys` values, the panel was cut to size, and `sums` has ROWS
-                    // rows of `width` from `at` on, a multiple of COLUMNS.
-                    unsafe { multiply(s, strip, panel, S::COLUMNS, head_dim - column > S::LANES, to) };
+                    // SAFETY: the strip was made above, the panel was cut to size, and `sums` has ROWS rows of `width` from `at`
+                    // on, a multiple of COLUMNS.
+                    unsafe { products.multiply(s, &weights, panel, head_dim - column > S::LANES, to) };
                 }
             }
         }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::arithmetic::{Arithmetic, Operands};
 use super::gemm::{BLOCK_LEN, Epilogue, Rows, ViewMut, product};
 use super::pack::{PackedWeight, Weights};
-use super::simd::{Isa, MAX_ROWS};
+use super::simd::MAX_ROWS;
 use crate::tensor::DType;
 
 #[cfg(test)]
@@ -53,24 +54,25 @@ pub(crate) struct PackedConv {
 }
 
 impl PackedConv {
-    /// Packs a weight [n, time, height, width, channels] for this machine; see [`PackedConv::enlarging_with_isa`].
+    /// Packs a weight [n, time, height, width, channels] for products of such operands on this machine.
+    ///
+    /// With `enlarging` it is to be applied to the input enlarged twice in space by repeating pixels, and is 3 x 3 there. Three
+    /// taps across repeated pixels see only two different ones, so each of the four output pixels of an input pixel has a 2 x 2
+    /// kernel of summed weights: 4/9 of the work, and the enlarged input never exists.
     pub(crate) fn new(
+        operands: Operands,
         weights: Weights<'_>,
         n: usize,
         kernel: [usize; 3],
         channels: usize,
         enlarging: bool,
     ) -> Self {
-        let isa = Isa::current();
-        if enlarging {
-            Self::enlarging_with_isa(isa, weights, n, kernel[0], channels)
-        } else {
-            Self::with_isa(isa, weights, n, kernel, channels)
-        }
+        Self::for_arithmetic(Arithmetic::of(operands), weights, n, kernel, channels, enlarging)
     }
 
     /// Bytes that such a weight of this dtype takes when it is packed.
     pub(crate) fn size(
+        operands: Operands,
         dtype: DType,
         n: usize,
         kernel: [usize; 3],
@@ -78,9 +80,9 @@ impl PackedConv {
         enlarging: bool,
     ) -> usize {
         if enlarging {
-            4 * PackedWeight::size(DType::F32, n, kernel[0] * 4 * channels)
+            4 * PackedWeight::size(operands, DType::F32, n, kernel[0] * 4 * channels)
         } else {
-            PackedWeight::size(dtype, n, kernel.iter().product::<usize>() * channels)
+            PackedWeight::size(operands, dtype, n, kernel.iter().product::<usize>() * channels)
         }
     }
 
@@ -89,30 +91,32 @@ impl PackedConv {
         self.weights.iter().map(PackedWeight::bytes).sum()
     }
 
-    /// Packs for a given instruction set.
-    pub(crate) fn with_isa(
-        isa: Isa,
+    /// Packs for a given arithmetic; see [`PackedConv::new`].
+    pub(crate) fn for_arithmetic(
+        arithmetic: Arithmetic,
         weights: Weights<'_>,
         n: usize,
         kernel: [usize; 3],
         channels: usize,
+        enlarging: bool,
     ) -> Self {
         let k = kernel.iter().product::<usize>() * channels;
-        Self { kernel, channels, weights: vec![PackedWeight::with_isa(isa, weights, n, k)] }
+        let weights = if enlarging {
+            Self::phases(arithmetic, weights, n, kernel[0], channels)
+        } else {
+            vec![PackedWeight::for_arithmetic(arithmetic, weights, n, k)]
+        };
+        Self { kernel, channels, weights }
     }
 
-    /// Packs a 3 x 3 weight (in space) for a given instruction set, to be applied to the input enlarged twice by repeating
-    /// pixels.
-    ///
-    /// Three taps across repeated pixels see only two different ones, so each of the four output pixels of an input pixel has
-    /// a 2 x 2 kernel of summed weights: 4/9 of the work, and the enlarged input never exists.
-    pub(crate) fn enlarging_with_isa(
-        isa: Isa,
+    /// The kernels of the four pixels that an input pixel is enlarged to.
+    fn phases(
+        arithmetic: Arithmetic,
         weights: Weights<'_>,
         n: usize,
         frames: usize,
         channels: usize,
-    ) -> Self {
+    ) -> Vec<PackedWeight> {
         let whole = weights.to_f32();
         assert_eq!(whole.len(), n * frames * 9 * channels, "weights are [{n}, {frames}, 3, 3, {channels}]");
         // Which of the two distinct pixels a tap sees, for the first and the second output pixel.
@@ -126,10 +130,9 @@ impl PackedConv {
                     *to += from;
                 }
             }
-            PackedWeight::with_isa(isa, Weights::F32(&summed), n, frames * 4 * channels)
+            PackedWeight::for_arithmetic(arithmetic, Weights::F32(&summed), n, frames * 4 * channels)
         };
-        let weights = vec![phase(0, 0), phase(0, 1), phase(1, 0), phase(1, 1)];
-        Self { kernel: [frames, 3, 3], channels, weights }
+        vec![phase(0, 0), phase(0, 1), phase(1, 0), phase(1, 1)]
     }
 
     /// Whether it is applied to the enlarged input.

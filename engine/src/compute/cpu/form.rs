@@ -1,6 +1,6 @@
 //! The forms in which the kernels read constants: as they are stored, in f32, or packed for products.
 use super::{
-    CpuInput,
+    CpuInput, Operands,
     conv3d::PackedConv,
     pack::{PackedWeight, Weights},
 };
@@ -20,6 +20,8 @@ pub enum WeightForm {
         n: usize,
         /// Columns.
         k: usize,
+        /// What the product multiplies.
+        operands: Operands,
     },
     /// Packed as the kernel of a convolution, `[n, time, height, width, channels]`.
     Conv {
@@ -31,20 +33,23 @@ pub enum WeightForm {
         channels: usize,
         /// Whether it is applied to the input enlarged twice in space.
         enlarging: bool,
+        /// What the products multiply.
+        operands: Operands,
     },
 }
 
 impl WeightForm {
     /// A matrix of as many rows as the first extent.
-    pub fn matrix(desc: &TensorDesc) -> Self {
+    pub fn matrix(desc: &TensorDesc, operands: Operands) -> Self {
         let n = desc.shape[0];
-        Self::Matrix { n, k: desc.elements() / n.max(1) }
+        Self::Matrix { n, k: desc.elements() / n.max(1), operands }
     }
 
     /// The kernel of a convolution, `[n, time, height, width, channels]`.
-    pub fn conv(desc: &TensorDesc, enlarging: bool) -> Self {
+    pub fn conv(desc: &TensorDesc, enlarging: bool, operands: Operands) -> Self {
         let shape = &desc.shape;
-        Self::Conv { n: shape[0], kernel: [shape[1], shape[2], shape[3]], channels: shape[4], enlarging }
+        let kernel = [shape[1], shape[2], shape[3]];
+        Self::Conv { n: shape[0], kernel, channels: shape[4], enlarging, operands }
     }
 
     /// Bytes that a constant of this shape and dtype takes in this form on this machine.
@@ -52,9 +57,9 @@ impl WeightForm {
         let bytes = match self {
             Self::Dense => 4 * desc.elements(),
             Self::Stored => return desc.bytes(),
-            Self::Matrix { n, k } => PackedWeight::size(desc.dtype, n, k),
-            Self::Conv { n, kernel, channels, enlarging } => {
-                PackedConv::size(desc.dtype, n, kernel, channels, enlarging)
+            Self::Matrix { n, k, operands } => PackedWeight::size(operands, desc.dtype, n, k),
+            Self::Conv { n, kernel, channels, enlarging, operands } => {
+                PackedConv::size(operands, desc.dtype, n, kernel, channels, enlarging)
             }
         };
         bytes as u64
@@ -101,12 +106,12 @@ impl FormedWeight {
         match form {
             WeightForm::Dense => Self::Dense(widen(dtype, &bytes)),
             WeightForm::Stored => Self::Stored(bytes.into_owned()),
-            WeightForm::Matrix { n, k } => {
-                Self::Matrix(with_weights(dtype, &bytes, |weights| PackedWeight::new(weights, n, k)))
-            }
-            WeightForm::Conv { n, kernel, channels, enlarging } => {
+            WeightForm::Matrix { n, k, operands } => Self::Matrix(with_weights(dtype, &bytes, |weights| {
+                PackedWeight::new(operands, weights, n, k)
+            })),
+            WeightForm::Conv { n, kernel, channels, enlarging, operands } => {
                 Self::Conv(with_weights(dtype, &bytes, |weights| {
-                    PackedConv::new(weights, n, kernel, channels, enlarging)
+                    PackedConv::new(operands, weights, n, kernel, channels, enlarging)
                 }))
             }
         }

@@ -6,10 +6,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pack::{AlignedBuffer, Format, PackedWeight};
-use super::simd::{Simd, Work};
+use super::simd::{Isa, Simd, Work};
 
 mod epilogue;
 mod kernel;
+mod rounded;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -20,6 +21,9 @@ pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
 const TASK_COLUMNS: usize = 256;
 /// Rows of a task, at most.
 const TASK_ROWS: usize = 192;
+/// The same beside wide vectors: panels, which come from afar once for each task, are then used twice as often, and machines that
+/// have these vectors have a second-level cache of 1 MB at least for them and the sums.
+const WIDE_TASK_ROWS: usize = 384;
 /// Weights of a task's columns that are used before going on along k, so that they stay in the second-level cache.
 const BLOCK_WEIGHTS: usize = 128 * 1024;
 /// Values of k that every block has room for.
@@ -177,11 +181,11 @@ pub(crate) fn product<A: Rows>(
     if rows == 0 || n == 0 {
         return;
     }
-    let isa = weight.isa();
+    let cutting = Cutting::of(weight);
     let work = rows.saturating_mul(n).saturating_mul(weight.k());
     let threads = if work <= SERIAL_WORK { 1 } else { rayon::current_num_threads() };
-    let cut = Cut::new(rows, n, isa.rows(), isa.columns(), threads);
-    let limit = BLOCK_WEIGHTS / cut.columns.min(n.next_multiple_of(isa.columns()));
+    let cut = Cut::new(rows, n, cutting, threads);
+    let limit = BLOCK_WEIGHTS / cut.columns.min(n.next_multiple_of(cutting.tile_columns));
     let blocks = blocks(a.segments(), a.segment_len(), limit);
     let base = Shared(out.data[out.offset..].as_mut_ptr());
     let row_stride = out.row_stride;
@@ -189,16 +193,35 @@ pub(crate) fn product<A: Rows>(
         let (rows, columns) = cut.task(task);
         let task =
             Task { a, weight, epilogue, blocks: &blocks, rows, columns, out: base, row_stride, output_rows };
-        SUMS.with_borrow_mut(|buffer| match weight.format() {
-            Format::F32 => isa.dispatch(Typed::<_, f32> { task, panels: weight.panels(), buffer }),
-            Format::F16 => isa.dispatch(Typed::<_, F16Bits> { task, panels: weight.panels(), buffer }),
-            Format::Bf16 => isa.dispatch(Typed::<_, Bf16Bits> { task, panels: weight.panels(), buffer }),
-        });
+        SUMS.with_borrow_mut(|buffer| task.run(buffer));
     };
     if threads == 1 {
         (0..cut.count()).for_each(run);
     } else {
         (0..cut.count()).into_par_iter().with_max_len(1).for_each(run);
+    }
+}
+
+/// What tasks are made of.
+#[derive(Clone, Copy)]
+struct Cutting {
+    tile_rows: usize,
+    tile_columns: usize,
+    /// Rows of a task, at most.
+    task_rows: usize,
+    /// Columns of a task, at most.
+    task_columns: usize,
+}
+
+impl Cutting {
+    fn of(weight: &PackedWeight) -> Self {
+        let isa = weight.isa();
+        let task_rows = if isa == Isa::Avx512 { WIDE_TASK_ROWS } else { TASK_ROWS };
+        let (tile_rows, task_columns) = match weight.format() {
+            Format::Pairs(unit) => (unit.rows(), unit.task_columns()),
+            Format::F32 | Format::F16 | Format::Bf16 => (isa.rows(), TASK_COLUMNS),
+        };
+        Self { tile_rows, tile_columns: isa.columns(), task_rows, task_columns }
     }
 }
 
@@ -212,18 +235,13 @@ struct Cut {
 
 impl Cut {
     /// Tasks of whole tiles, a few for each thread where there is work enough.
-    fn new(
-        all_rows: usize,
-        all_columns: usize,
-        tile_rows: usize,
-        tile_columns: usize,
-        threads: usize,
-    ) -> Self {
+    fn new(all_rows: usize, all_columns: usize, cutting: Cutting, threads: usize) -> Self {
+        let Cutting { tile_rows, tile_columns, task_rows, task_columns } = cutting;
         let wanted = if threads == 1 { 1 } else { 4 * threads };
-        let mut columns = all_columns.next_multiple_of(tile_columns).min(TASK_COLUMNS);
+        let mut columns = all_columns.next_multiple_of(tile_columns).min(task_columns);
         let by_columns = all_columns.div_ceil(columns);
         let strips = all_rows.div_ceil(tile_rows);
-        let strips_each = (strips * by_columns).div_ceil(wanted).min(TASK_ROWS / tile_rows).max(1);
+        let strips_each = (strips * by_columns).div_ceil(wanted).min(task_rows / tile_rows).max(1);
         if strips * by_columns < wanted {
             // Few rows: narrower tasks instead.
             let panels = all_columns.div_ceil(tile_columns);
@@ -237,10 +255,10 @@ impl Cut {
         self.all_rows.div_ceil(self.rows) * self.all_columns.div_ceil(self.columns)
     }
 
-    /// The rows and columns of a task.
+    /// The rows and columns of a task. Those that follow each other have the same columns, whose panels are still at hand then.
     fn task(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        let across = self.all_columns.div_ceil(self.columns);
-        let (row, column) = (index / across * self.rows, index % across * self.columns);
+        let down = self.all_rows.div_ceil(self.rows);
+        let (row, column) = (index % down * self.rows, index / down * self.columns);
         (row..self.all_rows.min(row + self.rows), column..self.all_columns.min(column + self.columns))
     }
 }
@@ -256,6 +274,42 @@ struct Task<'a, A> {
     out: Shared,
     row_stride: usize,
     output_rows: usize,
+}
+
+impl<A: Rows> Task<'_, A> {
+    /// Computes it, with memory to work in.
+    fn run(self, buffer: &mut AlignedBuffer) {
+        let (weight, isa) = (self.weight, self.weight.isa());
+        match weight.format() {
+            Format::F32 => isa.dispatch(Typed::<_, f32> { task: self, panels: weight.panels(), buffer }),
+            Format::F16 => isa.dispatch(Typed::<_, F16Bits> { task: self, panels: weight.panels(), buffer }),
+            Format::Bf16 => {
+                isa.dispatch(Typed::<_, Bf16Bits> { task: self, panels: weight.panels(), buffer })
+            }
+            Format::Pairs(unit) => {
+                unit.dispatch(rounded::RoundedTask { task: self, panels: weight.panels(), buffer });
+            }
+        }
+    }
+
+    /// Brings the sums of some rows of the task, `width` apart, through the epilogue to the output.
+    ///
+    /// # Safety
+    /// `sums` is valid for reading `rows` rows of `width` values, which is no less than the task's columns rounded up to a vector.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&self, s: S, sums: *const f32, width: usize, first: usize, rows: usize) {
+        for row in 0..rows {
+            let to = self.a.output_row(first + row);
+            assert!(to < self.output_rows, "product: output row");
+            // SAFETY: `product` checked the output and the epilogue for `output_rows` rows of all columns; no other task has this
+            // row and these columns.
+            unsafe {
+                let out = self.out.0.add(to * self.row_stride + self.columns.start);
+                let sums = sums.add(row * width);
+                self.epilogue.finish(s, sums, to, self.columns.start, self.columns.len(), out);
+            }
+        }
+    }
 }
 
 /// A task with panels of a known type.
@@ -300,17 +354,8 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
                 if index + 1 < task.blocks.len() {
                     continue;
                 }
-                for row in 0..rows {
-                    let to = task.a.output_row(first + row);
-                    assert!(to < task.output_rows, "product: output row");
-                    // SAFETY: `product` checked the output and the epilogue for `output_rows` rows of all columns; no other
-                    // task has this row and these columns.
-                    unsafe {
-                        let out = task.out.0.add(to * task.row_stride + task.columns.start);
-                        let sums = at.add(row * width);
-                        task.epilogue.finish(s, sums, to, task.columns.start, task.columns.len(), out);
-                    }
-                }
+                // SAFETY: `at` has ROWS rows of `width`, the task's columns rounded up to tiles.
+                unsafe { task.finish(s, at, width, first, rows) };
             }
         }
     }

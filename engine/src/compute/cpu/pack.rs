@@ -4,6 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::arithmetic::{Arithmetic, Operands};
+use super::bf16::{STEP, Unit};
 use super::simd::Isa;
 use crate::tensor::DType;
 
@@ -56,6 +58,8 @@ pub(crate) enum Format {
     F16,
     /// 2 bytes, widened by the kernel.
     Bf16,
+    /// bfloat16 values in pairs along k, for a unit that multiplies them.
+    Pairs(Unit),
 }
 
 impl Format {
@@ -72,7 +76,7 @@ impl Format {
     pub(crate) const fn size(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
+            Self::F16 | Self::Bf16 | Self::Pairs(_) => 2,
         }
     }
 }
@@ -114,7 +118,8 @@ impl AlignedBuffer {
 }
 
 /// A weight matrix [n, k] in panels of [`Isa::columns`] outputs: panel p holds, for each k in turn, the weights of outputs
-/// p * columns .. (p + 1) * columns, with zeros past n.
+/// p * columns .. (p + 1) * columns, with zeros past n. In pairs, for every two k in turn the two weights of each output, with
+/// zeros past k.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedWeight {
     isa: Isa,
@@ -125,14 +130,18 @@ pub(crate) struct PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs `weights` [n, k] for this machine.
-    pub(crate) fn new(weights: Weights<'_>, n: usize, k: usize) -> Self {
-        Self::with_isa(Isa::current(), weights, n, k)
+    /// Packs `weights` [n, k] for products of such operands on this machine.
+    pub(crate) fn new(operands: Operands, weights: Weights<'_>, n: usize, k: usize) -> Self {
+        Self::for_arithmetic(Arithmetic::of(operands), weights, n, k)
     }
 
-    /// Packs for a given instruction set.
-    pub(crate) fn with_isa(isa: Isa, weights: Weights<'_>, n: usize, k: usize) -> Self {
+    /// Packs for a given arithmetic.
+    pub(crate) fn for_arithmetic(arithmetic: Arithmetic, weights: Weights<'_>, n: usize, k: usize) -> Self {
         assert_eq!(weights.len(), n * k, "weights are [{n}, {k}]");
+        let isa = match arithmetic {
+            Arithmetic::F32(isa) => isa,
+            Arithmetic::Bf16(unit) => return Self::in_pairs(unit, weights, n, k),
+        };
         let format = Format::of(isa, weights.dtype());
         match weights {
             Weights::F32(values) => Self::pack(isa, format, values, n, k, |x| x.to_bits()),
@@ -144,14 +153,29 @@ impl PackedWeight {
         }
     }
 
-    /// Bytes that a matrix [n, k] of this dtype takes when it is packed for this machine.
-    pub(crate) fn size(dtype: DType, n: usize, k: usize) -> usize {
-        let isa = Isa::current();
-        Self::panel_bytes(isa, Format::of(isa, dtype), n, k).next_multiple_of(size_of::<Line>())
+    fn in_pairs(unit: Unit, weights: Weights<'_>, n: usize, k: usize) -> Self {
+        match weights {
+            Weights::F32(values) => Self::pack_pairs(unit, values, n, k, bf16::from_f32),
+            Weights::F16(values) => Self::pack_pairs(unit, values, n, k, |x| bf16::from_f32(x.to_f32())),
+            Weights::Bf16(values) => Self::pack_pairs(unit, values, n, k, |x| x),
+        }
+    }
+
+    /// Bytes that a matrix [n, k] of this dtype takes when it is packed for products of such operands on this machine.
+    pub(crate) fn size(operands: Operands, dtype: DType, n: usize, k: usize) -> usize {
+        let bytes = match Arithmetic::of(operands) {
+            Arithmetic::F32(isa) => Self::panel_bytes(isa, Format::of(isa, dtype), n, k),
+            Arithmetic::Bf16(unit) => Self::panel_bytes(unit.isa(), Format::Pairs(unit), n, k),
+        };
+        bytes.next_multiple_of(size_of::<Line>())
     }
 
     fn panel_bytes(isa: Isa, format: Format, n: usize, k: usize) -> usize {
-        n.next_multiple_of(isa.columns()) * k * format.size()
+        let depth = match format {
+            Format::Pairs(_) => k.next_multiple_of(STEP),
+            Format::F32 | Format::F16 | Format::Bf16 => k,
+        };
+        n.next_multiple_of(isa.columns()) * depth * format.size()
     }
 
     /// Packs values whose bits are `T`.
@@ -179,6 +203,32 @@ impl PackedWeight {
                 });
         }
         Self { isa, format, n, k, buffer }
+    }
+
+    /// Packs pairs of values, rounded where they are not bfloat16.
+    fn pack_pairs<V: Copy + Sync>(
+        unit: Unit,
+        values: &[V],
+        n: usize,
+        k: usize,
+        round: impl Fn(V) -> bf16 + Copy + Send + Sync,
+    ) -> Self {
+        let columns = unit.isa().columns();
+        let mut buffer = AlignedBuffer::new(Self::panel_bytes(unit.isa(), Format::Pairs(unit), n, k));
+        if k > 0 {
+            let panels = buffer.values_mut::<[u16; 2]>();
+            let panel_len = columns * k.next_multiple_of(STEP) / 2;
+            panels.par_chunks_mut(panel_len).zip(values.par_chunks(columns * k)).for_each(|(panel, rows)| {
+                for (column, row) in rows.chunks_exact(k).enumerate() {
+                    for (to, pair) in panel[column..].iter_mut().step_by(columns).zip(row.chunks(2)) {
+                        for (to, &value) in to.iter_mut().zip(pair) {
+                            *to = round(value).to_bits();
+                        }
+                    }
+                }
+            });
+        }
+        Self { isa: unit.isa(), format: Format::Pairs(unit), n, k, buffer }
     }
 
     /// The instruction set it was packed for.
@@ -224,7 +274,8 @@ mod tests {
             for n in [1, columns - 1, columns, columns + 1, 2 * columns + 3] {
                 for k in [1, 2, 7] {
                     let weights: Vec<f32> = (1..=u16::try_from(n * k).unwrap()).map(f32::from).collect();
-                    let packed = PackedWeight::with_isa(isa, Weights::F32(&weights), n, k);
+                    let packed =
+                        PackedWeight::for_arithmetic(Arithmetic::F32(isa), Weights::F32(&weights), n, k);
                     let panels: &[f32] = packed.panels();
                     for column in 0..n.next_multiple_of(columns) {
                         for i in 0..k {
@@ -239,10 +290,24 @@ mod tests {
     }
 
     #[test]
+    fn plans_know_the_size_of_what_is_packed() {
+        for operands in [Operands::F32, Operands::Bf16] {
+            for (n, k) in [(1, 1), (33, 70), (64, 512)] {
+                let weights = vec![bf16::ONE; n * k];
+                let packed = PackedWeight::new(operands, Weights::Bf16(&weights), n, k);
+                assert_eq!(packed.bytes(), PackedWeight::size(operands, DType::Bf16, n, k), "{operands:?}");
+                if n == 64 {
+                    assert_eq!(packed.bytes(), 2 * n * k, "{operands:?}: half of what f32 takes");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn half_weights_stay_half_where_widening_is_cheap() {
         let weights = [f16::from_f32(1.5); 6];
         for isa in Isa::available() {
-            let packed = PackedWeight::with_isa(isa, Weights::F16(&weights), 2, 3);
+            let packed = PackedWeight::for_arithmetic(Arithmetic::F32(isa), Weights::F16(&weights), 2, 3);
             match packed.format() {
                 Format::F16 => assert_eq!(packed.panels::<u16>()[0], f16::from_f32(1.5).to_bits()),
                 format => {
@@ -252,7 +317,7 @@ mod tests {
             }
         }
         let brains = [bf16::from_f32(-2.0); 4];
-        let packed = PackedWeight::new(Weights::Bf16(&brains), 2, 2);
+        let packed = PackedWeight::new(Operands::F32, Weights::Bf16(&brains), 2, 2);
         assert_eq!((packed.format(), packed.n(), packed.k()), (Format::Bf16, 2, 2));
         assert_eq!(packed.panels::<u16>()[1], bf16::from_f32(-2.0).to_bits());
     }

@@ -12,9 +12,11 @@ mod portable;
 mod x86;
 
 pub(crate) use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Avx512;
 
-/// Most rows that any instruction set's register tile has ([`Simd::ROWS`]).
-pub(crate) const MAX_ROWS: usize = 12;
+/// Most rows that any strip has: those of a register tile ([`Simd::ROWS`]), or of matrix registers.
+pub(crate) const MAX_ROWS: usize = 32;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Isa {
     fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => x86::Avx512::detect().is_some(),
+            Self::Avx512 => Avx512::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => x86::Avx2::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
@@ -79,7 +81,7 @@ impl Isa {
     pub(crate) fn dispatch<W: Work>(self, work: W) -> W::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => match x86::Avx512::detect() {
+            Self::Avx512 => match Avx512::detect() {
                 Some(simd) => simd.run(work),
                 None => work.run(Portable),
             },
@@ -159,6 +161,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `from` is valid for reading [`Simd::LANES`] values.
     unsafe fn load_bf16(self, from: *const u16) -> Self::V;
+    /// Reads a vector of the first of two bfloat16 values each, given by their bits.
+    ///
+    /// # Safety
+    /// `from` is valid for reading [`Simd::LANES`] pairs.
+    unsafe fn load_even(self, from: *const u16) -> Self::V;
+    /// Reads a vector of the second of two bfloat16 values each, given by their bits.
+    ///
+    /// # Safety
+    /// `from` is valid for reading [`Simd::LANES`] pairs.
+    unsafe fn load_odd(self, from: *const u16) -> Self::V;
+    /// The nearest bfloat16 values, even where two are as near. Not a number stays so.
+    fn round_bf16(self, v: Self::V) -> Self::V;
 
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;

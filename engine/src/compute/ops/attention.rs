@@ -7,7 +7,7 @@ pub use mask::Mask;
 
 use crate::{
     cpu::{
-        CpuIo,
+        CpuIo, Operands,
         attention::{AttentionShape, Scores, attention},
         gemm::{View, ViewMut},
     },
@@ -39,7 +39,7 @@ pub struct AttentionInputs {
     pub mask: Mask,
     /// Groups of rows that attend within themselves; one means that all rows attend to all.
     pub groups: usize,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 
@@ -207,6 +207,12 @@ impl Op for Attention {
         let seen: Option<Vec<_>> = (self.mask != Mask::None)
             .then(|| (0..queries).map(|query| self.mask.seen(query, queries, keys)).collect());
         let scores = Scores { bias: self.bias.then(|| io.input(3)), seen: seen.as_deref() };
-        attention(&shape, q, k, v, scores, ViewMut::contiguous(io.output, self.width()));
+        // Of all three, or none.
+        let operands = if (0..3).all(|index| io.operands(index) == Operands::Bf16) {
+            Operands::Bf16
+        } else {
+            Operands::F32
+        };
+        attention(operands, &shape, q, k, v, scores, ViewMut::contiguous(io.output, self.width()));
     }
 }

@@ -1,7 +1,7 @@
 //! Convolution of feature maps, causal in time: earlier frames come from a cache, or are zero.
 use super::{gemm::Activation, matmul::check_bias};
 use crate::{
-    cpu::{CpuIo, WeightForm},
+    cpu::{CpuIo, Operands, WeightForm},
     error::LowerError,
     graph::Graph,
     op::{Io, Lowered, Op, OpError},
@@ -93,7 +93,7 @@ pub struct Conv3dOptions {
     pub residual: Option<TensorId>,
     /// Applied to the biased sums.
     pub activation: Activation,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 
@@ -274,7 +274,10 @@ impl Op for CausalConv3d {
 
     fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
         match index {
-            1 => WeightForm::conv(&inputs[1], cpu::enlarging(self, &inputs[1].shape)),
+            1 => {
+                let enlarging = cpu::enlarging(self, &inputs[1].shape);
+                WeightForm::conv(&inputs[1], enlarging, Operands::of(inputs[0].dtype))
+            }
             _ => WeightForm::Dense,
         }
     }

@@ -48,7 +48,7 @@ pub struct GroupNormOptions {
     pub modulation: Option<NearestModulation>,
     /// Whether SiLU follows.
     pub silu: bool,
-    /// f32 or f16.
+    /// f32, f16 or bf16.
     pub out: DType,
 }
 

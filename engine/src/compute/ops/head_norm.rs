@@ -26,7 +26,7 @@ pub struct HeadNormOptions {
     pub eps: f32,
     /// The rotation that follows.
     pub rope: Option<RotatedRows>,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 

@@ -28,7 +28,7 @@ pub struct LayerNormOptions {
     pub affine: Option<(TensorId, TensorId)>,
     /// What follows the affine map.
     pub modulation: Option<Modulation>,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 

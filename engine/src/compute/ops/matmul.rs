@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     cpu::{
-        CpuIo, WeightForm,
+        CpuIo, Operands, WeightForm,
         gemm::{self, Epilogue, Residual, RowGate, View, ViewMut},
     },
     error::LowerError,
@@ -32,7 +32,7 @@ pub struct MatmulOptions {
     pub residual: Option<TensorId>,
     /// A row that multiplies every row.
     pub gate: Option<Gate>,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 
@@ -139,7 +139,10 @@ pub(super) fn check_bias(op: &'static str, bias: Option<&TensorDesc>, n: usize) 
 
 /// How a product's operands are read on the CPU: the weight, input 1, is packed.
 pub(super) fn weight_form(inputs: &[TensorDesc], index: usize) -> WeightForm {
-    if index == 1 { WeightForm::matrix(&inputs[1]) } else { WeightForm::Dense }
+    match index {
+        1 => WeightForm::matrix(&inputs[1], Operands::of(inputs[0].dtype)),
+        _ => WeightForm::Dense,
+    }
 }
 
 /// The consts of `epilogue.wgsl`, all off.

@@ -26,7 +26,7 @@ pub struct PatchOptions {
     pub bias: Option<TensorId>,
     /// Added last; as large as the result.
     pub residual: Option<TensorId>,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 

@@ -21,7 +21,7 @@ pub struct RmsNormOptions {
     pub eps: f32,
     /// The rotation that follows.
     pub rope: Option<Rope>,
-    /// The result's dtype, f32 or f16.
+    /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
 

@@ -1,7 +1,7 @@
 //! Which tensors share which buffers: liveness over the program order, best fit, in place where legal.
 use crate::{
     graph::{Graph, Origin},
-    tensor::{TensorDesc, TensorId},
+    tensor::{DType, TensorDesc, TensorId},
 };
 
 /// Where a tensor lives.
@@ -89,7 +89,12 @@ impl Memory {
             && self.last_use[root.index()] == index
             && uses == 1
             && bytes(graph.desc(root), self.widen) == size
-            && graph.desc(root).dtype == graph.desc(node.output).dtype
+            && self.holds_alike(graph.desc(root).dtype, graph.desc(node.output).dtype)
+    }
+
+    /// Whether values of both are held in the same way; where all are widened, all numbers but integers are.
+    fn holds_alike(&self, a: DType, b: DType) -> bool {
+        a == b || self.widen && a != DType::U32 && b != DType::U32
     }
 
     pub(super) fn place_scratch(&mut self, sizes: &[u64]) -> Vec<usize> {

@@ -1,7 +1,7 @@
 //! Attention against plain loops in double precision.
 
 use super::*;
-use crate::cpu::gemm::tests::{assert_close, values};
+use crate::cpu::gemm::tests::{assert_close, multiplied, values};
 
 /// The formula, with all scores of a row at once.
 fn reference(shape: &AttentionShape, q: View<'_>, k: View<'_>, v: View<'_>, scores: Scores<'_>) -> Vec<f64> {
@@ -54,18 +54,34 @@ fn check_seen(shape: AttentionShape, biased: bool, seen: Option<&[Range<usize>]>
     let view = |part: usize| View { data: &all, offset: part * columns + 1, row_stride: stride };
     let bias = biased.then(|| values((2 * keys - 1) * heads, 2));
     let scores = Scores { bias: bias.as_deref(), seen };
-    let want = reference(&shape, view(0), view(1), view(2), scores);
-    for isa in Isa::available() {
+    let mut want: Vec<(Operands, Vec<f64>)> = Vec::new();
+    for arithmetic in Arithmetic::available() {
+        let operands = arithmetic.operands();
+        if want.last().is_none_or(|(of, _)| *of != operands) {
+            let numbers = multiplied(arithmetic, &all);
+            let [q, k, v] = [0, 1, 2].map(|part| View { data: &numbers, ..view(part) });
+            want.push((operands, reference(&shape, q, k, v, scores)));
+        }
         let mut out = vec![f32::NAN; groups * queries * (columns + 2)];
         let to = ViewMut { data: &mut out, offset: 1, row_stride: columns + 2 };
-        attention_with_isa(isa, &shape, view(0), view(1), view(2), scores, to);
+        attention_by(arithmetic, &shape, view(0), view(1), view(2), scores, to);
         let mut got = Vec::new();
         for row in out.chunks_exact(columns + 2) {
-            assert!(row[0].is_nan() && row[columns + 1].is_nan(), "{isa:?} {shape:?}: stray write");
+            assert!(row[0].is_nan() && row[columns + 1].is_nan(), "{arithmetic:?} {shape:?}: stray write");
             got.extend_from_slice(&row[1..=columns]);
         }
-        // Scores up to 100 are rounded to 4e-6, which exp turns into relative errors.
-        assert_close(&got, &want, 3e-5, &format!("{isa:?} {shape:?} biased {biased}"));
+        let tolerance = match arithmetic {
+            // Scores up to 100 are rounded to 4e-6, which exp turns into relative errors.
+            Arithmetic::F32(_) => 3e-5,
+            // Weights are rounded too, by 2^-9 each, and multiply values up to 8 of which few matter.
+            Arithmetic::Bf16(_) => 1e-2,
+        };
+        assert_close(
+            &got,
+            &want[want.len() - 1].1,
+            tolerance,
+            &format!("{arithmetic:?} {shape:?} biased {biased}"),
+        );
     }
 }
 
@@ -119,15 +135,17 @@ fn many_tasks() {
 
 #[test]
 fn very_negative_scores_keep_their_ratios() {
-    let shape = AttentionShape { groups: 1, queries: 1, keys: 2, heads: 1, head_dim: 1, scale: 1.0 };
-    for isa in Isa::available() {
-        let mut out = [f32::NAN];
-        let k = [-5000.0, -5000.0 - 3.0_f32.ln()];
-        let (q, k, v) =
-            (View::contiguous(&[1.0], 1), View::contiguous(&k, 1), View::contiguous(&[4.0, 8.0], 1));
-        attention_with_isa(isa, &shape, q, k, v, Scores::default(), ViewMut::contiguous(&mut out, 1));
-        // The keys are rounded to 2e-4.
-        assert!((out[0] - 5.0).abs() < 1e-3, "{isa:?}: {}", out[0]);
+    let shape = AttentionShape { groups: 1, queries: 1, keys: 2, heads: 1, head_dim: 2, scale: 1.0 };
+    // Numbers that bfloat16 has.
+    let (k, ratio) = ([-4992.0, 0.0, -4992.0, -1.101_562_5], (-1.101_562_5_f32).exp());
+    for arithmetic in Arithmetic::available() {
+        let mut out = [f32::NAN; 2];
+        let [q, k, v] =
+            [&[1.0, 1.0][..], &k, &[4.0, 4.0, 8.0, 8.0]].map(|values| View::contiguous(values, 2));
+        attention_by(arithmetic, &shape, q, k, v, Scores::default(), ViewMut::contiguous(&mut out, 2));
+        let want = (4.0 + 8.0 * ratio) / (1.0 + ratio);
+        // Scores are rounded to 5e-4; in bfloat16 the weights, by 2^-9.
+        assert!((out[0] - want).abs() < 5e-3, "{arithmetic:?}: {}", out[0]);
     }
 }
 
@@ -136,11 +154,11 @@ fn not_a_number_is_not_hidden() {
     let shape = AttentionShape { groups: 1, queries: 1, keys: 300, heads: 1, head_dim: 4, scale: 1.0 };
     let mut k = values(1200, 3);
     k[4 * 100] = f32::NAN;
-    for isa in Isa::available() {
+    for arithmetic in Arithmetic::available() {
         let (q, v) = (values(4, 4), values(1200, 5));
         let mut out = [0.0; 4];
         let (q, k, v) = (View::contiguous(&q, 4), View::contiguous(&k, 4), View::contiguous(&v, 4));
-        attention_with_isa(isa, &shape, q, k, v, Scores::default(), ViewMut::contiguous(&mut out, 4));
-        assert!(out.iter().all(|x| x.is_nan()), "{isa:?}: {out:?}");
+        attention_by(arithmetic, &shape, q, k, v, Scores::default(), ViewMut::contiguous(&mut out, 4));
+        assert!(out.iter().all(|x| x.is_nan()), "{arithmetic:?}: {out:?}");
     }
 }

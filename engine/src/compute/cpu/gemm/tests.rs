@@ -3,9 +3,9 @@
 use half::{bf16, f16};
 
 use super::*;
+use crate::cpu::arithmetic::{Arithmetic, Operands};
 use crate::cpu::math::Activation;
 use crate::cpu::pack::Weights;
-use crate::cpu::simd::Isa;
 
 /// Reproducible values in [-1, 1), different for each seed.
 pub(crate) fn values(count: usize, seed: u32) -> Vec<f32> {
@@ -18,6 +18,14 @@ pub(crate) fn values(count: usize, seed: u32) -> Vec<f32> {
             f32::from(u16::try_from(state >> 16).unwrap_or(0)) / 32768.0 - 1.0
         })
         .collect()
+}
+
+/// The numbers that are multiplied in place of these.
+pub(crate) fn multiplied(arithmetic: Arithmetic, values: &[f32]) -> Vec<f32> {
+    match arithmetic {
+        Arithmetic::F32(_) => values.to_vec(),
+        Arithmetic::Bf16(_) => values.iter().map(|&x| bf16::from_f32(x).to_f32()).collect(),
+    }
 }
 
 /// Panics unless `got` is within `tolerance` of `want`, relative to 1 + |want|; NaN is not.
@@ -41,7 +49,8 @@ fn activate(activation: Activation, x: f64) -> f64 {
 }
 
 /// The sums of a contiguous product.
-fn reference(a: &[f32], w: &[f32], m: usize, n: usize, k: usize) -> Vec<f64> {
+fn reference(arithmetic: Arithmetic, a: &[f32], w: &[f32], [m, n, k]: [usize; 3]) -> Vec<f64> {
+    let (a, w) = (multiplied(arithmetic, a), multiplied(arithmetic, w));
     let dot = |i: usize, j: usize| {
         a[i * k..][..k].iter().zip(&w[j * k..][..k]).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
     };
@@ -50,13 +59,13 @@ fn reference(a: &[f32], w: &[f32], m: usize, n: usize, k: usize) -> Vec<f64> {
 
 #[test]
 fn every_size_around_the_tiles() {
-    for isa in Isa::available() {
-        let (r, c) = (isa.rows(), isa.columns());
+    for arithmetic in Arithmetic::available() {
+        let (r, c) = (arithmetic.rows(), arithmetic.columns());
         for m in [1, 2, 3, 5, r - 1, r, r + 1, 2 * r, 31] {
             for n in [1, 3, c / 2, c / 2 + 1, c - 1, c, c + 1, 2 * c, 67] {
                 for k in [1, 2, 3, 7, 64, 131] {
                     let (a, w) = (values(m * k, 1), values(n * k, 2));
-                    let packed = PackedWeight::with_isa(isa, Weights::F32(&w), n, k);
+                    let packed = PackedWeight::for_arithmetic(arithmetic, Weights::F32(&w), n, k);
                     let mut out = vec![f32::NAN; m * n];
                     matmul(
                         View::contiguous(&a, k),
@@ -66,8 +75,8 @@ fn every_size_around_the_tiles() {
                         ViewMut::contiguous(&mut out, n),
                     );
                     // A sum of k products of values up to 1: k / 2 ulps at worst, far fewer seen.
-                    let what = format!("{isa:?} m {m} n {n} k {k}");
-                    assert_close(&out, &reference(&a, &w, m, n, k), 4e-6, &what);
+                    let what = format!("{arithmetic:?} m {m} n {n} k {k}");
+                    assert_close(&out, &reference(arithmetic, &a, &w, [m, n, k]), 4e-6, &what);
                 }
             }
         }
@@ -76,10 +85,10 @@ fn every_size_around_the_tiles() {
 
 #[test]
 fn k_in_several_blocks_and_columns_in_several_tasks() {
-    for isa in Isa::available() {
+    for arithmetic in Arithmetic::available() {
         for (m, n, k) in [(197, 13, 11_003), (29, 521, 1031), (1, 300, 9001), (400, 33, 70)] {
             let (a, w) = (values(m * k, 3), values(n * k, 4));
-            let packed = PackedWeight::with_isa(isa, Weights::F32(&w), n, k);
+            let packed = PackedWeight::for_arithmetic(arithmetic, Weights::F32(&w), n, k);
             let mut out = vec![f32::NAN; m * n];
             matmul(
                 View::contiguous(&a, k),
@@ -89,7 +98,12 @@ fn k_in_several_blocks_and_columns_in_several_tasks() {
                 ViewMut::contiguous(&mut out, n),
             );
             // Sums wander up to about 60, where half an ulp is 2e-6: 10,000 roundings walk 2e-4.
-            assert_close(&out, &reference(&a, &w, m, n, k), 3e-4, &format!("{isa:?} {m} {n} {k}"));
+            assert_close(
+                &out,
+                &reference(arithmetic, &a, &w, [m, n, k]),
+                3e-4,
+                &format!("{arithmetic:?} {m} {n} {k}"),
+            );
         }
     }
 }
@@ -102,10 +116,10 @@ fn every_epilogue_with_strides_and_guards() {
     let (multiplier, residual, before) =
         (values(3 + m * (n + 1), 9), values(m * (n + 2), 10), values(m * (n + 3), 11));
     let tight: Vec<f32> = (0..m * k).map(|i| a[2 + i / k * (k + 5) + i % k]).collect();
-    let sums = reference(&tight, &w, m, n, k);
     let view = View { data: &a, offset: 2, row_stride: k + 5 };
-    for isa in Isa::available() {
-        let packed = PackedWeight::with_isa(isa, Weights::F32(&w), n, k);
+    for arithmetic in Arithmetic::available() {
+        let sums = reference(arithmetic, &tight, &w, [m, n, k]);
+        let packed = PackedWeight::for_arithmetic(arithmetic, Weights::F32(&w), n, k);
         for case in 0..3 * 2 * 2 * 2 * 3 {
             let activation = [Activation::None, Activation::GeluTanh, Activation::Silu][case % 3];
             let on = |bit: usize| case / 3 / bit % 2 == 1;
@@ -132,7 +146,7 @@ fn every_epilogue_with_strides_and_guards() {
                     assert_eq!(
                         value.to_bits(),
                         guards[i].to_bits(),
-                        "{isa:?} case {case}: stray write at {i}"
+                        "{arithmetic:?} case {case}: stray write at {i}"
                     );
                     continue;
                 };
@@ -152,7 +166,7 @@ fn every_epilogue_with_strides_and_guards() {
                 got.push(value);
                 want.push(y);
             }
-            assert_close(&got, &want, 4e-6, &format!("{isa:?} case {case}"));
+            assert_close(&got, &want, 4e-6, &format!("{arithmetic:?} case {case}"));
         }
     }
 }
@@ -161,26 +175,29 @@ fn every_epilogue_with_strides_and_guards() {
 fn residual_in_place_with_several_blocks_of_k() {
     let (m, n, k) = (13, 40, 9000);
     let (a, w, before) = (values(m * k, 12), values(n * k, 13), values(m * n, 14));
-    for isa in Isa::available() {
-        let packed = PackedWeight::with_isa(isa, Weights::F32(&w), n, k);
+    for arithmetic in Arithmetic::available() {
+        let packed = PackedWeight::for_arithmetic(arithmetic, Weights::F32(&w), n, k);
         let mut out = before.clone();
         let epilogue = Epilogue { residual: Residual::Output, ..Epilogue::default() };
         matmul(View::contiguous(&a, k), m, &packed, &epilogue, ViewMut::contiguous(&mut out, n));
-        let want: Vec<f64> =
-            reference(&a, &w, m, n, k).iter().zip(&before).map(|(y, &x)| y + f64::from(x)).collect();
-        assert_close(&out, &want, 2e-4, &format!("{isa:?}"));
+        let want: Vec<f64> = reference(arithmetic, &a, &w, [m, n, k])
+            .iter()
+            .zip(&before)
+            .map(|(y, &x)| y + f64::from(x))
+            .collect();
+        assert_close(&out, &want, 2e-4, &format!("{arithmetic:?}"));
     }
 }
 
 #[test]
 fn half_and_bfloat16_weights() {
-    for isa in Isa::available() {
+    for arithmetic in Arithmetic::available() {
         for (m, n, k) in [(1, 70, 33), (2, 9, 40), (4, 33, 21), (25, 45, 70)] {
             let (a, w) = (values(m * k, 15), values(n * k, 16));
             let halves: Vec<f16> = w.iter().map(|&x| f16::from_f32(x)).collect();
             let brains: Vec<bf16> = w.iter().map(|&x| bf16::from_f32(x)).collect();
             for weights in [Weights::F16(&halves), Weights::Bf16(&brains)] {
-                let packed = PackedWeight::with_isa(isa, weights, n, k);
+                let packed = PackedWeight::for_arithmetic(arithmetic, weights, n, k);
                 let mut out = vec![f32::NAN; m * n];
                 matmul(
                     View::contiguous(&a, k),
@@ -189,8 +206,8 @@ fn half_and_bfloat16_weights() {
                     &Epilogue::default(),
                     ViewMut::contiguous(&mut out, n),
                 );
-                let want = reference(&a, &weights.to_f32(), m, n, k);
-                assert_close(&out, &want, 4e-6, &format!("{isa:?} {:?} {m} {n} {k}", packed.format()));
+                let want = reference(arithmetic, &a, &weights.to_f32(), [m, n, k]);
+                assert_close(&out, &want, 4e-6, &format!("{arithmetic:?} {:?} {m} {n} {k}", packed.format()));
             }
         }
     }
@@ -198,19 +215,19 @@ fn half_and_bfloat16_weights() {
 
 #[test]
 fn empty_operands() {
-    let packed = PackedWeight::new(Weights::F32(&[]), 5, 0);
+    let packed = PackedWeight::new(Operands::F32, Weights::F32(&[]), 5, 0);
     let mut out = [f32::NAN; 10];
     let epilogue = Epilogue { bias: Some(&[1.0, 2.0, 3.0, 4.0, 5.0]), ..Epilogue::default() };
     matmul(View::contiguous(&[], 0), 2, &packed, &epilogue, ViewMut::contiguous(&mut out, 5));
     assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-    let packed = PackedWeight::new(Weights::F32(&[1.0; 6]), 3, 2);
+    let packed = PackedWeight::new(Operands::F32, Weights::F32(&[1.0; 6]), 3, 2);
     matmul(View::contiguous(&[], 2), 0, &packed, &Epilogue::default(), ViewMut::contiguous(&mut [], 3));
 }
 
 #[test]
 #[should_panic(expected = "out: 3 rows of 4 from 0 by 4 exceed 11 values")]
 fn an_output_too_small_is_refused() {
-    let packed = PackedWeight::new(Weights::F32(&[1.0; 8]), 4, 2);
+    let packed = PackedWeight::new(Operands::F32, Weights::F32(&[1.0; 8]), 4, 2);
     let mut out = [0.0; 11];
     matmul(
         View::contiguous(&[1.0; 6], 2),
@@ -242,7 +259,8 @@ fn blocks_cover_k_once_in_order() {
 fn tasks_cover_the_output_once() {
     for (rows, columns, threads) in [(1, 4096, 2), (216, 256, 2), (216, 1024, 16), (5, 5, 4), (3000, 700, 3)]
     {
-        let cut = Cut::new(rows, columns, 12, 32, threads);
+        let cutting = Cutting { tile_rows: 12, tile_columns: 32, task_rows: 192, task_columns: 256 };
+        let cut = Cut::new(rows, columns, cutting, threads);
         let mut seen = vec![0_u8; rows * columns];
         for task in 0..cut.count() {
             let (r, c) = cut.task(task);

@@ -1,9 +1,11 @@
 //! NEON vectors.
 
 use std::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddq_s32, vaddvq_f32, vbslq_f32, vcgtq_f32, vcltq_f32, vcvtq_s32_f32, vdivq_f32,
-    vdupq_n_f32, vdupq_n_s32, vfmaq_f32, vld1_u16, vld1q_f32, vmaxvq_f32, vmulq_f32, vreinterpretq_f32_s32,
-    vreinterpretq_f32_u32, vrndnq_f32, vshll_n_u16, vshlq_n_s32, vst1q_f32, vsubq_f32,
+    float32x4_t, vaddq_f32, vaddq_s32, vaddq_u32, vaddvq_f32, vandq_u32, vbslq_f32, vceqq_f32, vcgtq_f32,
+    vcltq_f32, vcvtq_s32_f32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u32, vfmaq_f32, vld1_u16,
+    vld1q_f32, vld1q_u16, vmaxvq_f32, vmulq_f32, vreinterpretq_f32_s32, vreinterpretq_f32_u32,
+    vreinterpretq_u32_f32, vreinterpretq_u32_u16, vrndnq_f32, vshll_n_u16, vshlq_n_s32, vshlq_n_u32,
+    vshrq_n_u32, vst1q_f32, vsubq_f32,
 };
 
 use super::{Portable, Simd, Work};
@@ -78,6 +80,27 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const u16) -> float32x4_t {
         intrinsic!(vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from))))
+    }
+    #[inline(always)]
+    unsafe fn load_even(self, from: *const u16) -> float32x4_t {
+        intrinsic!(vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_u16(vld1q_u16(from)))))
+    }
+    #[inline(always)]
+    unsafe fn load_odd(self, from: *const u16) -> float32x4_t {
+        intrinsic!({
+            let pairs = vreinterpretq_u32_u16(vld1q_u16(from));
+            vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff_0000)))
+        })
+    }
+    #[inline(always)]
+    fn round_bf16(self, v: float32x4_t) -> float32x4_t {
+        intrinsic!({
+            let bits = vreinterpretq_u32_f32(v);
+            let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let up = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+            let rounded = vreinterpretq_f32_u32(vandq_u32(up, vdupq_n_u32(0xffff_0000)));
+            vbslq_f32(vceqq_f32(v, v), rounded, v)
+        })
     }
     #[inline(always)]
     fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {

@@ -53,6 +53,25 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_even(self, from: *const u16) -> [f32; 4] {
+        // SAFETY: the caller says that four pairs may be read.
+        unsafe { from.cast::<[[u16; 2]; 4]>().read_unaligned() }
+            .map(|pair| f32::from_bits(u32::from(pair[0]) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn load_odd(self, from: *const u16) -> [f32; 4] {
+        // SAFETY: the caller says that four pairs may be read.
+        unsafe { from.cast::<[[u16; 2]; 4]>().read_unaligned() }
+            .map(|pair| f32::from_bits(u32::from(pair[1]) << 16))
+    }
+
+    #[inline(always)]
+    fn round_bf16(self, v: [f32; 4]) -> [f32; 4] {
+        v.map(|x| half::bf16::from_f32(x).to_f32())
+    }
+
+    #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> [f32; 4] {
         // SAFETY: the caller says that four values may be read.
         unsafe { from.cast::<[u16; 4]>().read_unaligned() }.map(|bits| half::f16::from_bits(bits).to_f32())

@@ -1,17 +1,20 @@
 //! AVX-512 and AVX2 vectors.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_cvtss_f32, _mm_loadu_si128,
-    _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_sfence, _mm_shuffle_ps, _mm_stream_ps, _mm256_add_epi32,
-    _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepu16_epi32,
+    __m256, __m256i, __m512, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_cvtss_f32,
+    _mm_loadu_si128, _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_sfence, _mm_shuffle_ps, _mm_stream_ps,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_blendv_ps, _mm256_castps_si256,
+    _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_cvtepu16_epi32,
     _mm256_cvtph_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
     _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps,
     _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
-    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castps512_ps128,
-    _mm512_castsi512_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_div_ps, _mm512_extractf32x4_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps,
-    _mm512_scalef_ps, _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_div_ps, _mm512_extractf32x4_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps,
+    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::{Simd, Work};
@@ -73,6 +76,9 @@ macro_rules! intrinsic {
     };
 }
 
+/// The upper half of 32 bits.
+const HIGH_HALF: i32 = 0xffff_0000_u32.cast_signed();
+
 /// The lowest `count` bits set.
 #[inline(always)]
 fn low_bits(count: usize) -> u16 {
@@ -127,6 +133,27 @@ impl Simd for Avx512 {
         intrinsic!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
             from.cast()
         )))))
+    }
+    #[inline(always)]
+    unsafe fn load_even(self, from: *const u16) -> __m512 {
+        intrinsic!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_loadu_si512(from.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn load_odd(self, from: *const u16) -> __m512 {
+        intrinsic!(_mm512_castsi512_ps(_mm512_and_si512(
+            _mm512_loadu_si512(from.cast()),
+            _mm512_set1_epi32(HIGH_HALF)
+        )))
+    }
+    #[inline(always)]
+    fn round_bf16(self, v: __m512) -> __m512 {
+        intrinsic!({
+            let bits = _mm512_castps_si512(v);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+            let rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(HIGH_HALF)));
+            _mm512_mask_mov_ps(rounded, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v), v)
+        })
     }
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
@@ -226,6 +253,27 @@ impl Simd for Avx2 {
         intrinsic!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(
             from.cast()
         )))))
+    }
+    #[inline(always)]
+    unsafe fn load_even(self, from: *const u16) -> __m256 {
+        intrinsic!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_loadu_si256(from.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn load_odd(self, from: *const u16) -> __m256 {
+        intrinsic!(_mm256_castsi256_ps(_mm256_and_si256(
+            _mm256_loadu_si256(from.cast()),
+            _mm256_set1_epi32(HIGH_HALF)
+        )))
+    }
+    #[inline(always)]
+    fn round_bf16(self, v: __m256) -> __m256 {
+        intrinsic!({
+            let bits = _mm256_castps_si256(v);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+            let rounded = _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32(HIGH_HALF)));
+            _mm256_blendv_ps(rounded, v, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v))
+        })
     }
     #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
