@@ -252,7 +252,8 @@ pub(crate) enum WeightArg {
 /// Arithmetic of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionArg {
-    /// bf16 on a CPU with instructions for it, for models whose weights are of 16 bits, but the default one; else f32
+    /// bf16 on a CPU with instructions for it, if the model's weights are of 16 bits; else f32, as with the default model, `--dump` and
+    /// `--initial-latents`
     Auto,
     /// Single precision: the reference
     F32,
@@ -263,11 +264,11 @@ pub(crate) enum PrecisionArg {
 }
 
 impl PrecisionArg {
-    /// What is asked for; none to choose what suits the device and the model. The model inside this program is small, and was
-    /// looked at in f32: it stays so by itself.
-    pub(crate) fn asked(self, is_embedded: bool) -> Option<Precision> {
+    /// What is asked for; none to choose what suits the device and the model. Some runs stay in f32 by themselves: those of the
+    /// model inside this program, which is small and was looked at in f32, and those that are compared with a reference.
+    pub(crate) fn asked(self, in_singles: bool) -> Option<Precision> {
         match self {
-            Self::Auto if is_embedded => Some(Precision::F32),
+            Self::Auto if in_singles => Some(Precision::F32),
             Self::Auto => None,
             Self::F32 => Some(Precision::F32),
             Self::F16 => Some(Precision::F16),

@@ -29,9 +29,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         recorder.note(notice);
     }
 
+    let is_compared = args.dump.is_some() || args.video.initial_latents.is_some();
     let options = LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.asked(model::is_embedded(args.model.as_deref())),
+        precision: args.precision.asked(is_compared || model::is_embedded(args.model.as_deref())),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     };
