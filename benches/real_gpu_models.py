@@ -4,9 +4,9 @@
 
 makes FOLDER/wan-1.3b and FOLDER/wan-micro. The numbers are those of the published configs.
 """
+import argparse
 import json
 import pathlib
-import sys
 
 INDEX = {
     "_class_name": "WanPipeline",
@@ -84,7 +84,9 @@ MODELS = {
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path, help="where both folders are made")
+    folder = parser.parse_args().folder
     for name, (denoiser, decoder) in MODELS.items():
         files = {
             "model_index.json": INDEX,

@@ -25,7 +25,7 @@ impl Executable {
         spilled_vgprs > 0 || scratch_bytes > 0
     }
 
-    /// The subgroup size that a variant is written for, if this is not it: cooperative kernels then store nothing, and the
+    /// The subgroup size that a variant is written for, if this is not it: cooperative kernels then store NaN, and the
     /// tuner refuses the form.
     pub fn misses_lanes_of(&self, variant: &Variant) -> Option<u32> {
         let on_matrices = !variant.enables.is_empty();
