@@ -234,6 +234,8 @@ fn cooperative_fits(form: Form, head_dim: u32, target: &Target) -> bool {
     head_dim.is_multiple_of(fragments.size)
         && fragments.lanes.is_multiple_of(rows)
         && block_k.is_multiple_of(4 * fragments.lanes / rows)
+        // An invocation fetches one column of quads of the keys, and squares of the values of the same keys.
+        && (head_dim / 4).max(block_k / 4) <= subgroups * fragments.lanes
         && subgroups * fragments.lanes <= target.max_invocations
         && (fragments.operands_stay() || registers <= target.registers)
         && operands * fragments.bytes() + singles * 4 <= target.max_workgroup_bytes
@@ -262,6 +264,15 @@ mod tests {
             for head_dim in [8, 72, 132, 256] {
                 assert!(super::cooperative(head_dim, &[&half; 3], &card).is_empty(), "{head_dim}");
             }
+            // Small subgroups have too few invocations for wide heads.
+            let small = Target { subgroups: Some((8, 8)), ..card.clone() };
+            let small =
+                Target { cooperative: vec![CooperativeMatrices { size: 8, ..cooperative[0] }], ..small };
+            let together = |form: &Form| match form {
+                Form::Cooperative { fragments, subgroups, .. } => fragments.lanes * subgroups,
+                _ => 0,
+            };
+            assert!(super::cooperative(80, &[&half; 3], &small).iter().all(|form| together(form) >= 20));
             let software = Target { software: true, ..card.clone() };
             assert!(super::cooperative(64, &[&half; 3], &software).is_empty());
             let single = TensorDesc::new(&[64, 512], DType::F32);

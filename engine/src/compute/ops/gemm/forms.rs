@@ -364,6 +364,6 @@ mod tests {
         assert_eq!(likely(&card, 4680, DType::F32), "shared 8x4");
         // With fewer registers the largest tile would spill.
         let small = Target { registers: 160, ..card };
-        assert_eq!(likely(&small, 4680, DType::F16), name("4x2"));
+        assert_eq!(likely(&small, 4680, DType::F16), "cooperative 16 f16, 64 lanes, 2x4 of 4x2");
     }
 }
