@@ -27,7 +27,9 @@ pub fn targets(own: &Target) -> Vec<Target> {
             Target { subgroups: Some((32, 32)), ..card(vec![matrices]) }
         })
         .collect();
-    targets.extend(own.cooperative.iter().map(|matrices| card(vec![*matrices])));
+    // Software keeps in memory what its registers do not hold, and has subgroups so small that much is left for each invocation.
+    let registers = if own.software { u32::MAX } else { own.registers };
+    targets.extend(own.cooperative.iter().map(|matrices| Target { registers, ..card(vec![*matrices]) }));
     targets
 }
 
