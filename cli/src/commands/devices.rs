@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(json(&card)["gpus"][0]["cooperative_matrices"], sizes);
         let text = as_text(&[card], 8, None);
         assert!(text.contains("features: cooperative matrices of 16x16 f16 and 8x8 f32\n"), "{text}");
-        assert!(text.contains("where tuning finds them faster"), "{text}");
+        assert!(text.contains("if they are found to multiply right"), "{text}");
     }
 
     #[test]
