@@ -99,7 +99,7 @@ fn a_place(row: ARow, segment: u32) -> APlace {
 // Loads do not wait for the branches of one another: what lies nowhere is read at the start and dropped.
 fn a_quad(place: APlace, k: u32) -> XQuad {
     let inside = place.source == IN_X;
-    let quad = select(XQuad(), x_quad(select(0u, place.start, inside) + k, params.segment_length - k), inside);
+    let quad = select(XQuad(0.0), x_quad(select(0u, place.start, inside) + k, params.segment_length - k), inside);
     if CACHE == 1u && place.source == IN_CACHE {
         return cache_quad(place.start + k, params.segment_length - k);
     }

@@ -143,12 +143,12 @@ fn fetch_a(place: APlace, k: u32) -> vec4<Frag> {
     if k < params.segment_length {
         return vec4<Frag>(a_quad(place, k));
     }
-    return vec4<Frag>();
+    return vec4<Frag>(0.0);
 }
 
 fn fetch_w(row: u32, segment: u32, k: u32) -> vec4<Frag> {
     if k < params.segment_length {
         return vec4<Frag>(w_quad(row, segment, k));
     }
-    return vec4<Frag>();
+    return vec4<Frag>(0.0);
 }
