@@ -43,7 +43,8 @@ impl Session {
             Some(index) => {
                 let gpu = pollster::block_on(Gpu::open(index, GpuOptions::default()));
                 let mut gpu = GpuExecutor::new(gpu.map_err(|e| e.to_string())?);
-                pollster::block_on(gpu.prove_matrices()).map_err(|e| e.to_string())?;
+                pollster::block_on(gpu.prove_matrices(engine::compute::ops::matrix_trials))
+                    .map_err(|e| e.to_string())?;
                 Executor::Gpu(Box::new(gpu))
             }
         };

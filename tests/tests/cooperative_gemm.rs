@@ -4,7 +4,7 @@ use engine::{
     compute::{
         executor::Executor,
         gpu::{Gpu, GpuExecutor, GpuOptions},
-        ops::{Activation, Fill, OutputFrames},
+        ops::{Activation, Fill, OutputFrames, matrix_trials},
         plan::{Plan, PlanTarget},
         target::Target,
     },
@@ -124,7 +124,7 @@ fn matrices_that_are_proven_are_the_heuristics_choice() {
             plan.ops.iter().flat_map(|op| &op.launches).all(|l| l.variant.imports.contains_key("FRAGMENTS"))
         };
         assert!(!on_matrices(executor.gpu().target()));
-        pollster::block_on(executor.prove_matrices()).unwrap_or_else(|e| panic!("{e}"));
+        pollster::block_on(executor.prove_matrices(matrix_trials)).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(executor.gpu().target().cooperative[0].proven_lanes, Some(32), "{}", adapter.name);
         assert!(on_matrices(executor.gpu().target()));
         run::run_case(&case, &mut Executor::Gpu(Box::new(executor))).unwrap_or_else(|e| panic!("{e}"));

@@ -29,6 +29,7 @@ mod window;
 
 pub use attention::{AttentionInputs, Mask};
 pub use causal_conv3d::{Conv3dOptions, Fill, OutputFrames, Pad};
+pub use cooperative::matrix_trials;
 pub use gemm::Activation;
 pub use group_norm::{GroupNormOptions, NearestModulation, Scope};
 pub use head_norm::{HeadNormOptions, RotatedRows};

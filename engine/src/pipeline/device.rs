@@ -71,7 +71,7 @@ pub async fn open_executor(
         }));
     }
     let mut executor = GpuExecutor::new(gpu);
-    executor.prove_matrices().await.map_err(EngineError::Device)?;
+    executor.prove_matrices(crate::ops::matrix_trials).await.map_err(EngineError::Device)?;
     Ok((Executor::Gpu(Box::new(executor)), name))
 }
 

@@ -3,8 +3,7 @@ use super::{GpuExecutor, trials::LaunchTrials};
 use crate::{
     error::DeviceError,
     graph::Graph,
-    op::{Io, Launch, OpError},
-    ops::{AttentionInputs, Mask, MatmulOptions},
+    op::{Io, Launch},
     plan::{Plan, PlanTarget},
     target::Target,
     tensor::DType,
@@ -16,22 +15,22 @@ use crate::{
 type Pair = [Launch; 2];
 
 impl GpuExecutor {
-    /// Tries the device's cooperative matrices on a small product and a small attention. Plans use those that were right without
-    /// being tuned; without this call only the tuner does. It compiles a few kernels, and nothing where there are no matrices.
+    /// Tries the device's cooperative matrices on small graphs of one op each, such as `ops::matrix_trials` has for operands
+    /// of a dtype. Plans use those that were right without being tuned; without this call only the tuner does. It compiles a few
+    /// kernels, and nothing where there are no matrices.
     ///
     /// # Errors
     /// If the device is lost.
-    pub async fn prove_matrices(&mut self) -> Result<(), DeviceError> {
+    pub async fn prove_matrices(&mut self, trials: fn(DType) -> Vec<Graph>) -> Result<(), DeviceError> {
         let target = self.gpu.target().clone();
         let Some((least, most)) = target.subgroups else { return Ok(()) };
         let mut proven = target.cooperative.clone();
         for matrices in &mut proven {
             let alone = Target { cooperative: vec![*matrices], ..target.clone() };
+            let graphs = trials(matrices.operands);
             // Few drivers give less than the most.
             for lanes in [most, least] {
-                if matrices.proven_lanes.is_none()
-                    && self.multiplies(&alone, matrices.operands, lanes).await?
-                {
+                if matrices.proven_lanes.is_none() && self.multiplies(&graphs, &alone, lanes).await? {
                     matrices.proven_lanes = Some(lanes);
                 }
             }
@@ -40,17 +39,21 @@ impl GpuExecutor {
         Ok(())
     }
 
-    /// Whether both trials are right in forms on the target's only matrices.
-    async fn multiplies(&mut self, target: &Target, dtype: DType, lanes: u32) -> Result<bool, DeviceError> {
-        for graph in [product(dtype), attention(dtype)] {
-            let Some(graph) = graph.ok() else { return Ok(false) };
-            match self.agrees(&graph, target, lanes).await {
+    /// Whether all graphs are right in forms on the target's only matrices.
+    async fn multiplies(
+        &mut self,
+        graphs: &[Graph],
+        target: &Target,
+        lanes: u32,
+    ) -> Result<bool, DeviceError> {
+        for graph in graphs {
+            match self.agrees(graph, target, lanes).await {
                 Ok(true) => {}
                 Err(DeviceError::Lost(reason)) => return Err(DeviceError::Lost(reason)),
                 Ok(false) | Err(_) => return Ok(false),
             }
         }
-        Ok(true)
+        Ok(!graphs.is_empty())
     }
 
     async fn agrees(&mut self, graph: &Graph, target: &Target, lanes: u32) -> Result<bool, DeviceError> {
@@ -84,31 +87,4 @@ fn pair(graph: &Graph, target: &Target, lanes: u32) -> Option<Pair> {
     };
     let form = choice.forms.iter().find(on_matrices)?;
     Some([launch(choice.forms.first()?)?, launch(form)?])
-}
-
-fn product(dtype: DType) -> Result<Graph, OpError> {
-    let mut graph = Graph::new();
-    let (x, weight) = (graph.input("x", &[72, 96], dtype), graph.input("weight", &[80, 96], dtype));
-    let out = graph.matmul(x, weight, &MatmulOptions::new(DType::F32))?;
-    graph.output("out", out);
-    Ok(graph)
-}
-
-fn attention(dtype: DType) -> Result<Graph, OpError> {
-    let mut graph = Graph::new();
-    let qkv = graph.input("qkv", &[72, 96], dtype);
-    let out = graph.attention(&AttentionInputs {
-        q: (qkv, 0),
-        k: (qkv, 32),
-        v: (qkv, 64),
-        heads: 1,
-        head_dim: 32,
-        scale: 0.25,
-        bias: None,
-        mask: Mask::None,
-        groups: 1,
-        out: DType::F32,
-    })?;
-    graph.output("out", out);
-    Ok(graph)
 }

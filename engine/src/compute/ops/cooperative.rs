@@ -1,5 +1,8 @@
 //! What the forms on cooperative matrices share: which fragments a target multiplies, and how a variant says it.
+use super::{AttentionInputs, Mask, MatmulOptions};
 use crate::{
+    graph::Graph,
+    op::OpError,
     target::{CooperativeMatrices, Target},
     tensor::{DType, TensorDesc},
 };
@@ -92,6 +95,38 @@ impl Fragments {
         let file = if self.size == 8 { "fragments_8" } else { "fragments_16" };
         variant.import("FRAGMENTS", file).enabling("wgpu_cooperative_matrix")
     }
+}
+
+/// A product and an attention of operands of this dtype, alone in a graph each, with sizes that fill no tile.
+pub fn matrix_trials(dtype: DType) -> Vec<Graph> {
+    [product(dtype), attention(dtype)].into_iter().flatten().collect()
+}
+
+fn product(dtype: DType) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let (x, weight) = (graph.input("x", &[72, 96], dtype), graph.input("weight", &[80, 96], dtype));
+    let out = graph.matmul(x, weight, &MatmulOptions::new(DType::F32))?;
+    graph.output("out", out);
+    Ok(graph)
+}
+
+fn attention(dtype: DType) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let qkv = graph.input("qkv", &[72, 96], dtype);
+    let out = graph.attention(&AttentionInputs {
+        q: (qkv, 0),
+        k: (qkv, 32),
+        v: (qkv, 64),
+        heads: 1,
+        head_dim: 32,
+        scale: 0.25,
+        bias: None,
+        mask: Mask::None,
+        groups: 1,
+        out: DType::F32,
+    })?;
+    graph.output("out", out);
+    Ok(graph)
 }
 
 #[cfg(test)]
