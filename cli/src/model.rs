@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
-use engine::pipeline::Model;
+use engine::pipeline::{Model, Request};
 use model_loader::{DType, LoadError, ModelFolder};
 use std::path::Path;
 
@@ -44,4 +44,10 @@ pub(crate) fn failure(error: LoadError) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// A video of the asked size without a prompt: for plans and measurements.
+pub(crate) fn request_of(width: Option<u32>, height: Option<u32>, frames: Option<u32>) -> Request {
+    let count = |number: Option<u32>| number.map(|number| number as usize);
+    Request { width: count(width), height: count(height), num_frames: count(frames), ..Request::default() }
 }

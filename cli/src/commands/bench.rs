@@ -13,7 +13,7 @@ use crate::workbench::{Report, Row, Stage, roofline};
 use crate::{cache, model, threads, ui};
 use engine::compute::cpu::has_fast_bf16;
 use engine::compute::tuner::TuningEvent;
-use engine::pipeline::{EngineError, LoadOptions, Request, open_executor};
+use engine::pipeline::{EngineError, LoadOptions, open_executor};
 use model_loader::DType;
 use std::ops::ControlFlow;
 use workbench::{BenchCase, ModelBench, Peaks, StageTimes, bf16_cases, cases, half_cases, measure};
@@ -114,13 +114,7 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
 
 async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
     let model = model::read_configs(&model::open(Some(path))?, args.weights.into())?;
-    let count = |number: Option<u32>| number.map(|number| number as usize);
-    let request = Request {
-        width: count(args.width),
-        height: count(args.height),
-        num_frames: count(args.frames),
-        ..Request::default()
-    };
+    let request = model::request_of(args.width, args.height, args.frames);
     let (settings, notices) = model.resolve(&request).map_err(failed(setup(args)))?;
     notices.iter().for_each(|notice| ui::note(&told(notice)));
     let opened = ModelBench::open(model, options(args)).await;

@@ -10,7 +10,7 @@ use crate::{cache, provenance, ui};
 use engine::compute::gpu::GpuOptions;
 use engine::compute::plan::PlannedOp;
 use engine::compute::tuner::{TuningMode, TuningOptions};
-use engine::pipeline::{JobOptions, LoadOptions, Request, Stage, VideoPipeline};
+use engine::pipeline::{JobOptions, LoadOptions, Stage, VideoPipeline};
 use model_loader::config::{GenerationConfig, ModelScheduler, TokenizerConfig};
 use model_loader::{Checkpoint, ModelFolder, Tokenizer};
 use std::fmt::Write as _;
@@ -44,13 +44,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
 
 /// What a video of the asked size would run, stage by stage, and the memory that it takes.
 fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
-    let count = |number: Option<u32>| number.map(|number| number as usize);
-    let request = Request {
-        width: count(args.width),
-        height: count(args.height),
-        num_frames: count(args.frames),
-        ..Request::default()
-    };
+    let request = model::request_of(args.width, args.height, args.frames);
     let model = model::read(folder)?;
     let (settings, notices) =
         model.resolve(&request).map_err(|error| Failure::of_engine(&error, Setup::default()))?;

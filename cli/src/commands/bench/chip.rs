@@ -6,7 +6,6 @@ use crate::request::told;
 use crate::workbench::{Compiled, CompiledRow};
 use crate::{model, ui};
 use engine::compute::nn::Precision;
-use engine::pipeline::Request;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -100,13 +99,7 @@ fn of_cases(args: &BenchArgs, compiler: &Compiler) -> Result<Vec<FormLaunch>> {
 
 /// The stages of a video, in f32 and in f16 where the chip has it.
 fn of_model(args: &BenchArgs, path: &Path, compiler: &Compiler) -> Result<Vec<FormLaunch>> {
-    let count = |number: Option<u32>| number.map(|number| number as usize);
-    let request = Request {
-        width: count(args.width),
-        height: count(args.height),
-        num_frames: count(args.frames),
-        ..Request::default()
-    };
+    let request = model::request_of(args.width, args.height, args.frames);
     let target = compiler.proven_target().map_err(failure)?;
     let mut launches = Vec::new();
     for (precision, name) in [(Precision::F32, "f32"), (Precision::F16, "f16")] {
