@@ -3,7 +3,7 @@
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use engine::pipeline::{Model, Request};
-use model_loader::{DType, LoadError, ModelFolder};
+use model_loader::{Format, LoadError, ModelFolder};
 use std::path::Path;
 
 /// What the embedded model is called, on the command line too.
@@ -33,7 +33,7 @@ pub(crate) fn read(folder: &ModelFolder) -> Result<Model> {
 }
 
 /// The same of a folder whose weights need not be there: they are random, of this type.
-pub(crate) fn read_configs(folder: &ModelFolder, weights: DType) -> Result<Model> {
+pub(crate) fn read_configs(folder: &ModelFolder, weights: Format) -> Result<Model> {
     Model::of_configs(folder, weights).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 

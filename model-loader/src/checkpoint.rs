@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::random::RandomWeights;
-use crate::safetensors::{Entry, read_header};
+use crate::source::{self, Entry};
 use crate::weight_files::WeightFiles;
-use crate::{Bytes, DType, HostTensor, LoadError, ModelFolder, Result, json};
+use crate::{Bytes, Format, HostTensor, LoadError, ModelFolder, Result, json};
 
 /// The named tensors of a component. Opening one reads and checks the headers only.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub enum WeightSource {
     #[default]
     Stored,
     /// Nowhere: they are made up, in this type. A folder of configs alone can be measured so.
-    Random(DType),
+    Random(Format),
 }
 
 impl Checkpoint {
@@ -57,8 +57,8 @@ impl Checkpoint {
     pub fn from_source(folder: &ModelFolder, component: &str, source: WeightSource) -> Result<Self> {
         match source {
             WeightSource::Stored => Self::open(folder, component),
-            WeightSource::Random(dtype) => Ok(Self {
-                random: Some(Arc::new(RandomWeights::new(dtype))),
+            WeightSource::Random(format) => Ok(Self {
+                random: Some(Arc::new(RandomWeights::new(format))),
                 ..Self::empty(format!("{component} of random weights"))
             }),
         }
@@ -143,7 +143,7 @@ impl Checkpoint {
 
     fn add_shard(&mut self, file: String, bytes: Bytes) -> Result<()> {
         let shard = self.shards.len();
-        for entry in read_header(&file, &bytes)? {
+        for entry in source::parse(&file, &bytes)?.entries {
             let name = entry.name.clone();
             if let Some(earlier) = self.tensors.insert(name.clone(), Located { shard, entry }) {
                 let reason = format!("`{}` holds it as well", self.shards[earlier.shard].file);
@@ -167,13 +167,13 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str) -> Result<HostTensor> {
         let located = self.locate(name)?;
         let Shard { file, bytes } = &self.shards[located.shard];
-        let dtype = located.entry.dtype.clone().map_err(|dtype| LoadError::UnsupportedDType {
+        let format = located.entry.format.clone().map_err(|format| LoadError::UnsupportedFormat {
             file: file.clone(),
             tensor: name.to_owned(),
-            dtype,
+            format,
         })?;
         let bytes = bytes.slice(located.entry.range.clone());
-        Ok(HostTensor { name: name.to_owned(), dtype, shape: located.entry.shape.clone(), bytes })
+        Ok(HostTensor::new(name, format, &located.entry.shape, bytes))
     }
 
     /// The tensor `name`, which must have the shape `expected`.
@@ -240,13 +240,13 @@ impl Checkpoint {
         self.tensors.values().fold(0, |sum, located| sum.saturating_add(located.entry.elements))
     }
 
-    /// How many elements are stored in each of the supported types.
+    /// How many elements are stored in each of the supported formats.
     #[must_use]
-    pub fn dtypes(&self) -> BTreeMap<DType, usize> {
+    pub fn formats(&self) -> BTreeMap<Format, usize> {
         let mut counts = BTreeMap::new();
         for Located { entry, .. } in self.tensors.values() {
-            if let Ok(dtype) = entry.dtype {
-                *counts.entry(dtype).or_default() += entry.elements;
+            if let Ok(format) = entry.format {
+                *counts.entry(format).or_default() += entry.elements;
             }
         }
         counts
@@ -258,8 +258,8 @@ impl Checkpoint {
         all.sort_by_key(|located| (located.shard, located.entry.range.start));
         all.into_iter().map(|Located { shard, entry }| {
             let Shard { file, bytes } = &self.shards[*shard];
-            let dtype = entry.dtype.as_ref().map_or_else(|other| &**other, |dtype| dtype.as_str());
-            (&**file, &*entry.name, dtype, bytes.slice(entry.range.clone()))
+            let format = entry.format.as_ref().map_or_else(|other| &**other, |format| format.name());
+            (&**file, &*entry.name, format, bytes.slice(entry.range.clone()))
         })
     }
 

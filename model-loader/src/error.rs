@@ -226,17 +226,15 @@ pub enum LoadError {
         /// The shape it must have.
         expected: Vec<usize>,
     },
-    /// A tensor is stored in a type that is not supported.
-    #[error(
-        "`{file}`: tensor `{tensor}` is stored as {dtype}, which is not supported (supported: F32, F16, BF16)"
-    )]
-    UnsupportedDType {
+    /// A tensor is stored in a format that is not supported.
+    #[error("`{file}`: tensor `{tensor}` is stored as {format}, which is not supported")]
+    UnsupportedFormat {
         /// The weights file.
         file: String,
         /// The tensor.
         tensor: String,
-        /// The type as the file spells it.
-        dtype: String,
+        /// The format as the file spells it.
+        format: String,
     },
     /// The tokenizer is absent in both of its forms.
     #[error("`{file}` (or `spiece.model` beside it) is missing from the model folder `{location}`")]
@@ -321,7 +319,9 @@ impl LoadError {
             }
             Self::MissingTensor { closest: None, .. } => "the weights may be of another model or layout",
             Self::WrongShape { .. } => "config.json and the weights are not of the same model",
-            Self::UnsupportedDType { .. } => "convert the weights to bfloat16 or float16",
+            Self::UnsupportedFormat { .. } => {
+                "take a file of F32, F16, BF16, float8 (e4m3fn, e5m2), Q4_0 to Q8_0, Q2_K to Q6_K or IQ4_NL"
+            }
             Self::MissingTokenizer { .. } => {
                 "fetch the tokenizer's folder again from where the model came from"
             }

@@ -15,27 +15,29 @@
 //! ```
 
 mod bytes;
+mod change;
 mod checkpoint;
 pub mod config;
-mod dtype;
 mod error;
 mod folder;
+mod format;
 mod index;
 mod json;
 mod non_finite;
 mod notices;
 pub mod prompt;
 mod random;
-mod safetensors;
+mod source;
 mod tensor;
 mod tokenizer;
 mod weight_files;
 
 pub use bytes::Bytes;
+pub use change::{Change, LowRank};
 pub use checkpoint::{Checkpoint, WeightSource};
-pub use dtype::DType;
 pub use error::LoadError;
 pub use folder::ModelFolder;
+pub use format::Format;
 pub use index::{ComponentClass, Family, ModelIndex};
 pub use non_finite::NonFinite;
 pub use tensor::HostTensor;

@@ -49,8 +49,8 @@ impl Checkpoint {
     /// it is for finding the cause when a result is not finite. Mapped files stay out of memory afterwards.
     #[must_use]
     pub fn first_non_finite(&self) -> Option<NonFinite> {
-        self.stored().find_map(|(file, tensor, dtype, bytes)| {
-            let format = FORMATS.iter().find(|format| format.name == dtype)?;
+        self.stored().find_map(|(file, tensor, stored, bytes)| {
+            let format = FORMATS.iter().find(|format| format.name == stored)?;
             let value = format.search_mapped(&bytes)?;
             Some(NonFinite { file: file.to_owned(), tensor: tensor.to_owned(), value })
         })

@@ -177,8 +177,8 @@ impl std::fmt::Debug for Case {
 }
 
 fn weight(index: usize, input: &CaseInput, data: &[f64]) -> Weight {
-    use model_loader::DType as Stored;
-    let (dtype, bytes): (Stored, Vec<u8>) = match input.dtype {
+    use model_loader::Format as Stored;
+    let (format, bytes): (Stored, Vec<u8>) = match input.dtype {
         DType::F16 => {
             (Stored::F16, data.iter().flat_map(|v| half::f16::from_f64(*v).to_le_bytes()).collect())
         }
@@ -189,12 +189,7 @@ fn weight(index: usize, input: &CaseInput, data: &[f64]) -> Weight {
             (Stored::F32, data.iter().flat_map(|v| narrow(*v).to_le_bytes()).collect())
         }
     };
-    let tensor = HostTensor {
-        name: format!("weight {index}"),
-        dtype,
-        shape: input.shape.clone(),
-        bytes: Bytes::from(bytes),
-    };
+    let tensor = HostTensor::new(format!("weight {index}"), format, &input.shape, Bytes::from(bytes));
     if input.role == Role::Vector { Weight::vector(&tensor) } else { Weight::matrix(tensor) }
 }
 

@@ -6,7 +6,7 @@ use engine::{
     compute::plan::{Plan, PlanTarget},
     compute::target::Target,
 };
-use model_loader::{Bytes, HostTensor};
+use model_loader::{Bytes, Format, HostTensor};
 
 fn plan(target: &PlanTarget, build: impl Fn(&mut Graph) -> Result<TensorId, OpError>) -> Plan {
     let mut graph = Graph::new();
@@ -27,7 +27,7 @@ fn launches(build: impl Fn(&mut Graph) -> Result<TensorId, OpError>) -> (usize, 
 
 fn matrix(rows: usize, cols: usize) -> HostTensor {
     let bytes = Bytes::from(vec![0; 4 * rows * cols]);
-    HostTensor { name: String::new(), dtype: model_loader::DType::F32, shape: vec![rows, cols], bytes }
+    HostTensor::new("", Format::F32, &[rows, cols], bytes)
 }
 
 #[test]
@@ -107,8 +107,7 @@ fn weights_are_not_read_again_for_a_few_rows() {
         let plan = plan(&PlanTarget::Gpu(target), |graph| {
             let x = graph.input("x", &[32_760, 1536], dtype);
             let bytes = Bytes::from(vec![0; 2 * 8960 * 1536]);
-            let shape = vec![8960, 1536];
-            let weight = HostTensor { name: String::new(), dtype: model_loader::DType::BF16, shape, bytes };
+            let weight = HostTensor::new("", Format::BF16, &[8960, 1536], bytes);
             let weight = graph.weight(&Weight::matrix(weight));
             graph.matmul(x, weight, &MatmulOptions::new(dtype))
         });

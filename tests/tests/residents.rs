@@ -7,7 +7,7 @@ use engine::{
     compute::run::{Cancel, RunInput},
 };
 use kinora_tests::run;
-use model_loader::{Bytes, HostTensor};
+use model_loader::{Bytes, Format, HostTensor};
 use pollster::block_on;
 
 /// The CPU and an adapter.
@@ -15,9 +15,9 @@ fn executors() -> [(&'static str, Executor); 2] {
     [("CPU", run::cpu()), ("GPU", run::gpu(run::main_adapter().index, true))]
 }
 
-fn stored(shape: &[usize], dtype: model_loader::DType) -> HostTensor {
-    let bytes = Bytes::from(vec![0; shape.iter().product::<usize>() * dtype.size()]);
-    HostTensor { name: "w".to_owned(), dtype, shape: shape.to_vec(), bytes }
+fn stored(shape: &[usize], format: Format) -> HostTensor {
+    let bytes = format.bytes(shape.iter().product()).expect("a small tensor");
+    HostTensor::new("w", format, shape, Bytes::from(vec![0; bytes]))
 }
 
 /// A matrix product with a state for its result.
@@ -40,7 +40,7 @@ fn compile(executor: &mut Executor, graph: Graph) -> Program {
 fn the_last_handle_frees_a_weight_and_a_state() {
     for (device, mut executor) in executors() {
         assert_eq!(executor.resident_bytes(), 0, "{device}");
-        let weight = Weight::matrix(stored(&[64, 32], model_loader::DType::F16));
+        let weight = Weight::matrix(stored(&[64, 32], Format::F16));
         let state = State::new("state", TensorDesc::new(&[3, 64], DType::F32));
         block_on(executor.write_state(&state, &[1.0])).unwrap_or_else(|e| panic!("{e}"));
         let of_state = executor.resident_bytes();
@@ -61,7 +61,7 @@ fn the_last_handle_frees_a_weight_and_a_state() {
 fn what_nobody_holds_is_freed_by_the_next_work() {
     for (device, mut executor) in executors() {
         let make = || State::new("state", TensorDesc::new(&[3, 64], DType::F32));
-        let (weight, kept) = (Weight::matrix(stored(&[64, 32], model_loader::DType::F16)), make());
+        let (weight, kept) = (Weight::matrix(stored(&[64, 32], Format::F16)), make());
         let mut program = compile(&mut executor, product(&weight, &kept));
         let before = executor.resident_bytes();
         let lost = make();
@@ -78,7 +78,7 @@ fn what_nobody_holds_is_freed_by_the_next_work() {
 #[test]
 fn two_programs_share_one_weight() {
     for (device, mut executor) in executors() {
-        let weight = Weight::matrix(stored(&[64, 32], model_loader::DType::BF16));
+        let weight = Weight::matrix(stored(&[64, 32], Format::BF16));
         let state = State::new("state", TensorDesc::new(&[3, 64], DType::F32));
         let first = compile(&mut executor, product(&weight, &state));
         let before = executor.resident_bytes();
@@ -92,13 +92,13 @@ fn two_programs_share_one_weight() {
 }
 
 /// A graph that reads constants in every form there is.
-fn every_form(dtype: model_loader::DType) -> Graph {
+fn every_form(dtype: Format) -> Graph {
     let build = |graph: &mut Graph| -> Result<TensorId, OpError> {
         let x = graph.input("x", &[5, 24], DType::F32);
         let matrix = graph.weight(&Weight::matrix(stored(&[37, 24], dtype)));
         let bias = graph.weight(&Weight::from_f32("bias", &[37], vec![0.5; 37]));
         graph.matmul(x, matrix, &MatmulOptions { bias: Some(bias), ..MatmulOptions::new(DType::F32) })?;
-        let parts = [stored(&[7, 24], dtype), stored(&[9, 24], model_loader::DType::F32)];
+        let parts = [stored(&[7, 24], dtype), stored(&[9, 24], Format::F32)];
         let stacked = graph.weight(&Weight::stack("stacked", &parts));
         graph.matmul(x, stacked, &MatmulOptions::new(DType::F32))?;
 
@@ -124,7 +124,7 @@ fn every_form(dtype: model_loader::DType) -> Graph {
 #[test]
 fn what_is_planned_is_what_is_resident() {
     for (device, mut executor) in executors() {
-        for dtype in [model_loader::DType::F32, model_loader::DType::F16, model_loader::DType::BF16] {
+        for dtype in [Format::F32, Format::F16, Format::BF16] {
             let program = compile(&mut executor, every_form(dtype));
             let plan = program.plan();
             assert!(plan.weight_bytes > 0 && plan.state_bytes > 0);

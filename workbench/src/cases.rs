@@ -207,18 +207,16 @@ fn noise(index: usize) -> f32 {
 /// A weight in its stored dtype, small enough that sums of products stay near one.
 fn stored(shape: &[usize], dtype: DType) -> Weight {
     let values = (0..shape.iter().product()).map(|i| noise(i) / 16.0);
-    let (dtype, bytes): (_, Vec<u8>) = match dtype {
+    let (format, bytes): (_, Vec<u8>) = match dtype {
         DType::F16 => {
-            (model_loader::DType::F16, values.flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect())
+            (model_loader::Format::F16, values.flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect())
         }
         DType::Bf16 => {
-            (model_loader::DType::BF16, values.flat_map(|v| half::bf16::from_f32(v).to_le_bytes()).collect())
+            (model_loader::Format::BF16, values.flat_map(|v| half::bf16::from_f32(v).to_le_bytes()).collect())
         }
-        DType::F32 | DType::U32 => (model_loader::DType::F32, values.flat_map(f32::to_le_bytes).collect()),
+        DType::F32 | DType::U32 => (model_loader::Format::F32, values.flat_map(f32::to_le_bytes).collect()),
     };
-    let tensor =
-        HostTensor { name: "weight".to_owned(), dtype, shape: shape.to_vec(), bytes: Bytes::from(bytes) };
-    Weight::matrix(tensor)
+    Weight::matrix(HostTensor::new("weight", format, shape, Bytes::from(bytes)))
 }
 
 /// A left operand.

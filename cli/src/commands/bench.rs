@@ -14,7 +14,7 @@ use crate::{cache, model, threads, ui};
 use engine::compute::cpu::has_fast_bf16;
 use engine::compute::tuner::TuningEvent;
 use engine::pipeline::{EngineError, LoadOptions, open_executor};
-use model_loader::DType;
+use model_loader::Format;
 use std::ops::ControlFlow;
 use workbench::{BenchCase, ModelBench, Peaks, StageTimes, bf16_cases, cases, half_cases, measure};
 
@@ -141,7 +141,7 @@ fn stage(times: &StageTimes, size: &str) -> Stage {
     Stage { title, rows: Row::of_program(&times.measured), host: Some(times.measured.wall) }
 }
 
-impl From<WeightArg> for DType {
+impl From<WeightArg> for Format {
     fn from(weights: WeightArg) -> Self {
         match weights {
             WeightArg::F32 => Self::F32,

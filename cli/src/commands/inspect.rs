@@ -144,7 +144,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     let mut rows = vec![["part", "class", "parameters", "tensors", "stored", "types"].map(str::to_owned)];
     for part in ["text_encoder", "transformer", "vae"] {
         let weights = Checkpoint::open(folder, part).map_err(model::failure)?;
-        let types: Vec<String> = weights.dtypes().keys().map(ToString::to_string).collect();
+        let types: Vec<String> = weights.formats().keys().map(ToString::to_string).collect();
         rows.push([
             part.to_owned(),
             index.class(part).unwrap_or("?").to_owned(),

@@ -1,4 +1,5 @@
 //! What a tensor is: a shape and an element type. No data.
+use model_loader::Format;
 use std::fmt;
 
 /// Element type of a tensor in a graph.
@@ -33,12 +34,14 @@ impl DType {
     }
 }
 
-impl From<model_loader::DType> for DType {
-    fn from(dtype: model_loader::DType) -> Self {
-        match dtype {
-            model_loader::DType::F32 => Self::F32,
-            model_loader::DType::F16 => Self::F16,
-            model_loader::DType::BF16 => Self::Bf16,
+impl DType {
+    /// That of a weight in this format, if graphs have one: others are widened to f32.
+    pub(crate) fn of_format(format: Format) -> Option<Self> {
+        match format {
+            Format::F32 => Some(Self::F32),
+            Format::F16 => Some(Self::F16),
+            Format::BF16 => Some(Self::Bf16),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A model's constants, as graphs refer to them: shared, named, in the dtype they are stored in.
 use crate::tensor::{DType, TensorDesc};
-use model_loader::{Bytes, HostTensor};
+use model_loader::HostTensor;
 use std::{
     borrow::Cow,
     sync::{
@@ -29,10 +29,12 @@ struct WeightData {
 #[derive(Debug)]
 enum Recipe {
     /// As the checkpoint holds them.
-    Stored(Bytes),
+    Stored(HostTensor),
+    /// Widened: graphs have no dtype for what the checkpoint holds.
+    Wide(HostTensor),
     /// One below the other, of one dtype.
     Stacked(Vec<HostTensor>),
-    /// One below the other, of several dtypes: widened.
+    /// One below the other, of several dtypes, or of one that graphs have none for: widened.
     StackedWide(Vec<HostTensor>),
     /// `[out, in, taps..]`, wanted as `[out, taps.., in]`.
     ChannelsLast(HostTensor),
@@ -45,10 +47,13 @@ enum Recipe {
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Weight {
-    /// A matrix, `[out, in]` as torch stores it; kept in its stored dtype.
+    /// A matrix, `[out, in]` as torch stores it; kept in its stored dtype if graphs have it, else widened to f32.
     pub fn matrix(tensor: HostTensor) -> Self {
-        let desc = TensorDesc::new(&tensor.shape, tensor.dtype.into());
-        Self::new(tensor.name, desc, Recipe::Stored(tensor.bytes))
+        let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
+        match stored_dtype(&tensor) {
+            Some(dtype) => Self::new(name, TensorDesc::new(&shape, dtype), Recipe::Stored(tensor)),
+            None => Self::new(name, TensorDesc::new(&shape, DType::F32), Recipe::Wide(tensor)),
+        }
     }
 
     /// A small tensor (bias, norm weight, table), widened to f32.
@@ -61,7 +66,7 @@ impl Weight {
         let mut shape = vec![tensor.shape[0]];
         shape.extend_from_slice(&tensor.shape[2..]);
         shape.push(tensor.shape[1]);
-        let desc = TensorDesc::new(&shape, tensor.dtype.into());
+        let desc = TensorDesc::new(&shape, stored_dtype(tensor).unwrap_or(DType::F32));
         Self::new(tensor.name.clone(), desc, Recipe::ChannelsLast(tensor.clone()))
     }
 
@@ -71,10 +76,10 @@ impl Weight {
     pub fn stack(name: &str, parts: &[HostTensor]) -> Self {
         let mut shape = parts[0].shape.clone();
         shape[0] = parts.iter().map(|p| p.shape[0]).sum();
-        let (dtype, recipe) = if parts.iter().any(|p| p.dtype != parts[0].dtype) {
-            (DType::F32, Recipe::StackedWide(parts.to_vec()))
-        } else {
-            (parts[0].dtype.into(), Recipe::Stacked(parts.to_vec()))
+        let first = stored_dtype(&parts[0]);
+        let (dtype, recipe) = match first.filter(|_| parts.iter().all(|p| stored_dtype(p) == first)) {
+            Some(dtype) => (dtype, Recipe::Stacked(parts.to_vec())),
+            None => (DType::F32, Recipe::StackedWide(parts.to_vec())),
         };
         Self::new(name.to_owned(), TensorDesc::new(&shape, dtype), recipe)
     }
@@ -115,7 +120,8 @@ impl Weight {
     /// The bytes in the weight's shape and dtype; what the checkpoint holds in another order is rearranged at each call.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
         match &self.0.recipe {
-            Recipe::Stored(bytes) => Cow::Borrowed(bytes),
+            Recipe::Stored(tensor) => Cow::Borrowed(&tensor.bytes),
+            Recipe::Wide(tensor) => Cow::Owned(bytemuck::pod_collect_to_vec(&tensor.to_f32())),
             Recipe::Stacked(parts) => {
                 let parts: Vec<&[u8]> = parts.iter().map(|part| &*part.bytes).collect();
                 Cow::Owned(parts.concat())
@@ -133,10 +139,10 @@ impl Weight {
     /// The same bytes, if the recipe itself holds them.
     pub(crate) fn held(&self) -> Option<&[u8]> {
         match &self.0.recipe {
-            Recipe::Stored(bytes) => Some(bytes),
+            Recipe::Stored(tensor) => Some(&tensor.bytes),
             Recipe::Floats(values) => Some(bytemuck::cast_slice(values)),
             Recipe::Integers(values) => Some(bytemuck::cast_slice(values)),
-            Recipe::Stacked(_) | Recipe::StackedWide(_) | Recipe::ChannelsLast(_) => None,
+            Recipe::Wide(_) | Recipe::Stacked(_) | Recipe::StackedWide(_) | Recipe::ChannelsLast(_) => None,
         }
     }
 
@@ -151,11 +157,12 @@ impl Weight {
     /// Tells the system that the checkpoint's pages were read for the last time for now: a device has its copy.
     pub(crate) fn release_pages(&self) {
         match &self.0.recipe {
-            Recipe::Stored(bytes) => bytes.release_pages(),
             Recipe::Stacked(parts) | Recipe::StackedWide(parts) => {
                 parts.iter().for_each(|part| part.bytes.release_pages());
             }
-            Recipe::ChannelsLast(tensor) => tensor.bytes.release_pages(),
+            Recipe::Stored(tensor) | Recipe::Wide(tensor) | Recipe::ChannelsLast(tensor) => {
+                tensor.bytes.release_pages();
+            }
             Recipe::Floats(_) | Recipe::Integers(_) => {}
         }
     }
@@ -175,10 +182,16 @@ impl WeakWeight {
     }
 }
 
+/// The dtype of a weight that is kept as it is stored.
+fn stored_dtype(tensor: &HostTensor) -> Option<DType> {
+    DType::of_format(tensor.format).filter(|_| tensor.is_plain())
+}
+
 fn channels_last_bytes(tensor: &HostTensor) -> Vec<u8> {
+    let tensor = tensor.in_elements();
     let (out, inner) = (tensor.shape[0], tensor.shape[1]);
     let taps: usize = tensor.shape[2..].iter().product();
-    let size = tensor.dtype.size();
+    let size = tensor.format.group_bytes();
     let mut bytes = vec![0_u8; tensor.bytes.len()];
     for o in 0..out {
         for i in 0..inner {

@@ -7,7 +7,7 @@ use crate::{
     nn::Precision,
 };
 use model_loader::{
-    DType, ModelFolder, Tokenizer, WeightSource,
+    Format, ModelFolder, Tokenizer, WeightSource,
     config::{GenerationConfig, ModelScheduler},
 };
 
@@ -63,7 +63,7 @@ impl Model {
     ///
     /// # Errors
     /// If a config is damaged, or the model of an unknown kind.
-    pub fn of_configs(folder: &ModelFolder, weights: DType) -> Result<Self, EngineError> {
+    pub fn of_configs(folder: &ModelFolder, weights: Format) -> Result<Self, EngineError> {
         let family = open_model(folder, WeightSource::Random(weights))?;
         Self::with(folder, family, Vec::new())
     }
@@ -87,8 +87,8 @@ impl Model {
     /// Whether most weights of the transformer are stored in 16 bits: then rounding to bfloat16 costs none of their values, or
     /// three bits of an f16's.
     fn weights_are_halves(&self) -> bool {
-        let counts = self.family.transformer_weights(0).dtypes();
-        let singles = counts.get(&DType::F32).copied().unwrap_or_default();
+        let counts = self.family.transformer_weights(0).formats();
+        let singles = counts.get(&Format::F32).copied().unwrap_or_default();
         counts.values().sum::<usize>() > 2 * singles
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kinora_model_loader::{Bytes, Checkpoint, DType, ModelFolder};
+use kinora_model_loader::{Bytes, Checkpoint, Format, ModelFolder};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn every_tensor_of_the_small_model_is_what_the_reference_reads() {
             for (name, view) in SafeTensors::deserialize(data).unwrap().iter() {
                 let tensor = checkpoint.tensor_shaped(name, view.shape()).unwrap();
                 assert_eq!(&*tensor.bytes, view.data(), "{name}");
-                assert_eq!(tensor.dtype.to_string(), view.dtype().to_string());
+                assert_eq!(tensor.format.to_string(), view.dtype().to_string());
                 assert_eq!(tensor.to_f32().len(), tensor.elements());
                 assert_eq!(checkpoint.shape(name), Some(view.shape()));
                 (seen, parameters, bytes) =
@@ -41,7 +41,7 @@ fn every_tensor_of_the_small_model_is_what_the_reference_reads() {
         }
         assert_eq!(checkpoint.names().count(), seen);
         assert_eq!((checkpoint.total_parameters(), checkpoint.bytes_total()), (parameters, bytes));
-        assert_eq!(checkpoint.dtypes().values().sum::<usize>(), parameters);
+        assert_eq!(checkpoint.formats().values().sum::<usize>(), parameters);
         assert!(parameters > 1000);
     }
 }
@@ -79,7 +79,7 @@ fn mixed_types_are_counted_and_widened() {
     assert_eq!(checkpoint.tensor("f16").unwrap().to_f32(), [1.0, -2.0, 2f32.powi(-24)]);
     assert_eq!(checkpoint.tensor_shaped("bf16", &[]).unwrap().to_f32(), [1.0]);
     assert!(checkpoint.tensor_shaped("none", &[0, 4]).unwrap().to_f32().is_empty());
-    assert_eq!(checkpoint.dtypes(), BTreeMap::from([(DType::F32, 2), (DType::F16, 3), (DType::BF16, 1)]));
+    assert_eq!(checkpoint.formats(), BTreeMap::from([(Format::F32, 2), (Format::F16, 3), (Format::BF16, 1)]));
     assert_eq!(checkpoint.total_parameters(), 16);
     for (name, dtype) in [("int", "I64"), ("double", "F64"), ("flag", "BOOL"), ("f8", "F8_E4M3")] {
         refused(checkpoint.tensor(name), &["`mixed`", &format!("`{name}`"), dtype, "F32, F16, BF16"]);

@@ -135,7 +135,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
                     prop_assert_eq!(&*tensor.bytes, reference.tensor(name).unwrap().data());
                 }
             }
-            Err(LoadError::UnsupportedDType { .. }) => known = false,
+            Err(LoadError::UnsupportedFormat { .. }) => known = false,
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         }
     }

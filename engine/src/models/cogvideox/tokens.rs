@@ -148,14 +148,15 @@ impl Learned {
 
 /// Input channels `from..to` of a kernel `[out, in, taps..]`.
 fn input_channels(weight: &HostTensor, from: usize, to: usize) -> HostTensor {
-    let taps: usize = weight.shape[2..].iter().product::<usize>() * weight.dtype.size();
+    let weight = weight.in_elements();
+    let taps: usize = weight.shape[2..].iter().product::<usize>() * weight.format.group_bytes();
     let row = weight.shape[1] * taps;
     let bytes: Vec<u8> =
         weight.bytes.chunks_exact(row).flat_map(|row| &row[from * taps..to * taps]).copied().collect();
     let mut shape = weight.shape.clone();
     shape[1] = to - from;
     let name = format!("{} of channels {from}..{to}", weight.name);
-    HostTensor { name, dtype: weight.dtype, shape, bytes: Bytes::from(bytes) }
+    HostTensor::new(name, weight.format, &shape, Bytes::from(bytes))
 }
 
 /// The last projection: its rows have channels first, which become the last as un-patchifying wants them.
@@ -202,9 +203,10 @@ impl Projection {
 
 /// Rows (channel, tap) in the order (tap, channel).
 fn channels_last_rows(tensor: &HostTensor, taps: usize) -> HostTensor {
+    let tensor = tensor.in_elements();
     let rows = tensor.shape[0];
     let (row, channels) = (tensor.bytes.len() / rows, rows / taps);
     let order = (0..rows).map(|place| place % channels * taps + place / channels);
     let bytes: Vec<u8> = order.flat_map(|from| &tensor.bytes[from * row..][..row]).copied().collect();
-    HostTensor { bytes: Bytes::from(bytes), ..tensor.clone() }
+    HostTensor { bytes: Bytes::from(bytes), ..tensor }
 }

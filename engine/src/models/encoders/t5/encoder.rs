@@ -61,7 +61,6 @@ impl TextEncoder for T5Encoder {
     /// Rows of the embedding table, looked up on the host, from the mapped file: UMT5-XXL's table has 1.05 G parameters and a
     /// prompt needs a few hundred of its rows at most.
     fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, OpError> {
-        let row = self.config.d_model * self.embedding.dtype.size();
         let mut out = Vec::with_capacity(ids.len() * self.config.d_model);
         for id in ids {
             let index = *id as usize;
@@ -73,10 +72,13 @@ impl TextEncoder for T5Encoder {
                     format!("below the vocabulary's {}", self.config.vocab_size),
                 ));
             }
-            let bytes = self.embedding.bytes.slice(index * row..(index + 1) * row);
-            let shape = vec![self.config.d_model];
-            let tensor = HostTensor { name: String::new(), dtype: self.embedding.dtype, shape, bytes };
-            out.extend(tensor.to_f32());
+            match self.embedding.rows(index..index + 1) {
+                Some(row) => out.extend(row.to_f32()),
+                // A table whose groups cross its rows; none is known.
+                None => {
+                    out.extend(&self.embedding.to_f32()[index * self.config.d_model..][..self.config.d_model])
+                }
+            }
         }
         Ok(out)
     }

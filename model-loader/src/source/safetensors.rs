@@ -4,13 +4,15 @@
 //! entries of one name, and which refuses a whole file for one tensor of a type it does not know. The tests
 //! hold this reader against it: what is accepted here, the crate accepts, with the same content.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
-use crate::{Bytes, DType, LoadError, Result};
+use super::{Entry, Parsed};
+use crate::{Bytes, Format, LoadError, Result};
 
 /// The format's own limit.
 const MAX_HEADER: usize = 100_000_000;
@@ -29,28 +31,14 @@ const OTHER_TYPES: &[(&str, usize)] = &[
     ("I64", 64),
     ("F64", 64),
     ("C64", 64),
-    ("F8_E4M3", 8),
-    ("F8_E5M2", 8),
     ("F8_E8M0", 8),
     ("F6_E2M3", 6),
     ("F6_E3M2", 6),
     ("F4", 4),
 ];
 
-/// One tensor of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    /// The stored type; `Err` holds the name of one that is not read.
-    pub(crate) dtype: std::result::Result<DType, String>,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) elements: usize,
-    /// Where in the file its bytes are.
-    pub(crate) range: Range<usize>,
-}
-
 /// Reads and checks the header of the file `file`. The entries are in the order of their bytes.
-pub(crate) fn read_header(file: &str, bytes: &Bytes) -> Result<Vec<Entry>> {
+pub(crate) fn parse(file: &str, bytes: &Bytes) -> Result<Parsed> {
     let bad = |reason: String| LoadError::BadWeights { file: file.to_owned(), reason };
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return Err(bad(format!(
@@ -67,7 +55,8 @@ pub(crate) fn read_header(file: &str, bytes: &Bytes) -> Result<Vec<Entry>> {
         return Err(bad(format!("its header claims {length} bytes, only {} follow", rest.len())));
     }
     let (header, data) = rest.split_at(length);
-    let Header(raw) = serde_json::from_slice(header).map_err(|error| bad(format!("its header: {error}")))?;
+    let Header { entries: raw, metadata } =
+        serde_json::from_slice(header).map_err(|error| bad(format!("its header: {error}")))?;
 
     let mut entries = Vec::with_capacity(raw.len());
     for (name, raw) in raw {
@@ -83,7 +72,7 @@ pub(crate) fn read_header(file: &str, bytes: &Bytes) -> Result<Vec<Entry>> {
         entry.range.start += LENGTH_BYTES + length;
         entry.range.end += LENGTH_BYTES + length;
     }
-    Ok(entries)
+    Ok(Parsed { entries, metadata })
 }
 
 fn check_entry(name: String, raw: RawEntry, data: usize) -> std::result::Result<Entry, (String, String)> {
@@ -95,9 +84,9 @@ fn check_entry(name: String, raw: RawEntry, data: usize) -> std::result::Result<
     if start > end {
         return Err((name, format!("its bytes end at {end}, before they start at {start}")));
     }
-    let dtype = DType::from_safetensors(&raw.dtype);
-    let bits = dtype
-        .map(|dtype| dtype.size() * 8)
+    let format = Format::by_name(&raw.dtype).filter(|format| !format.is_grouped());
+    let bits = format
+        .map(|format| format.group_bytes() * 8)
         .or_else(|| OTHER_TYPES.iter().find(|(other, _)| *other == raw.dtype).map(|&(_, bits)| bits));
     let size = |shape: &[u64]| {
         let shape: Vec<usize> = shape.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<_>>()?;
@@ -114,7 +103,7 @@ fn check_entry(name: String, raw: RawEntry, data: usize) -> std::result::Result<
             format!("{} {shape:?} takes {bytes} bytes, the header gives it {}", raw.dtype, end - start);
         return Err((name, reason));
     }
-    Ok(Entry { name, dtype: dtype.ok_or(raw.dtype), shape, elements, range: start..end })
+    Ok(Entry { format: format.ok_or(raw.dtype), ..Entry::new(name, shape, elements, start..end) })
 }
 
 /// Tensors lie one after the other: no overlaps, no holes, nothing after the last, no name twice.
@@ -144,8 +133,11 @@ fn check_layout(file: &str, entries: &mut [Entry], data: usize) -> Result<()> {
     Ok(())
 }
 
-/// The header's entries as they are written, a repeated name included.
-struct Header(Vec<(String, RawEntry)>);
+/// The header's entries as they are written, a repeated name included, and what it says beside them.
+struct Header {
+    entries: Vec<(String, RawEntry)>,
+    metadata: BTreeMap<String, String>,
+}
 
 #[derive(Deserialize)]
 struct RawEntry {
@@ -166,10 +158,15 @@ impl<'de> Deserialize<'de> for Header {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Header, A::Error> {
-                let mut entries = Vec::new();
+                let (mut entries, mut metadata) = (Vec::new(), BTreeMap::new());
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
-                        map.next_value::<IgnoredAny>()?;
+                        let all: BTreeMap<String, Value> = map.next_value()?;
+                        let texts = all.into_iter().filter_map(|(key, value)| match value {
+                            Value::String(text) => Some((key, text)),
+                            _ => None,
+                        });
+                        metadata.extend(texts);
                         continue;
                     }
                     let entry = map
@@ -177,7 +174,7 @@ impl<'de> Deserialize<'de> for Header {
                         .map_err(|error| serde::de::Error::custom(format!("tensor `{name}`: {error}")))?;
                     entries.push((name, entry));
                 }
-                Ok(Header(entries))
+                Ok(Header { entries, metadata })
             }
         }
 
