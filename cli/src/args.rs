@@ -1,6 +1,7 @@
 //! The command line.
 
 mod refusal;
+mod source;
 mod video;
 
 use crate::device::DeviceArg;
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use refusal::{Refusal, parse};
+pub(crate) use source::{ModelArgs, PartArgs, is_embedded};
 pub(crate) use video::VideoArgs;
 #[cfg(test)]
 pub(crate) use video::{FitArg, SchedulerArg};
@@ -43,9 +45,9 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) video: VideoArgs,
 
-    /// Model folder in the diffusers layout [default: the model inside this program]
-    #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
-    pub(crate) model: Option<PathBuf>,
+    /// Where the model is
+    #[command(flatten)]
+    pub(crate) source: ModelArgs,
 
     /// Where to write: .mp4, .png (one numbered file per frame), .apng, .y4m, or `-` for Y4M to the standard output
     /// [default: an .mp4 named after prompt and seed, which replaces nothing]
@@ -122,8 +124,12 @@ pub(crate) struct DevicesArgs {
 /// `kinora inspect`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A model folder, a video or picture that kinora wrote, or `default` for the model inside this program
+    /// A model folder, a file of weights, a video or picture that kinora wrote, or `default` for the model inside this program
     pub(crate) target: PathBuf,
+
+    /// The parts of a model in files of their own
+    #[command(flatten)]
+    pub(crate) parts: PartArgs,
 
     /// Show what each part of the model would run, in which order and memory
     #[arg(long)]
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn everything_has_a_flag() {
-        let line = "kinora generate x -m m -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
+        let line = "kinora generate x -m m --transformer t --text-encoder e --vae v --tokenizer k --lora l:0.5 --lora l2 -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
                     --initial-latents l --memory 8G --device gpu:3 --threads 2 --no-tune --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();

@@ -52,8 +52,9 @@ pub(crate) fn check(args: &GenerateArgs, target: &Target) -> Result<()> {
     ]
     .into_iter()
     .flatten()
+    .chain(args.source.parts.files().filter_map(|(flag, path)| Named::one(flag, Some(path))))
     .collect();
-    let model = args.model.as_deref().and_then(|folder| folder.canonicalize().ok());
+    let model = args.source.model.as_deref().and_then(|folder| folder.canonicalize().ok());
     for (index, output) in outputs.iter().enumerate() {
         let path = output.path.display();
         let flag = output.flag;

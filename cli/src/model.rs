@@ -1,9 +1,10 @@
 //! Which model: a folder, or the one inside this program.
 
+use crate::args::{PartArgs, is_embedded};
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use engine::pipeline::{Model, Request};
-use model_loader::{Format, LoadError, ModelFolder};
+use model_loader::{Assembly, Format, LoadError, ModelFolder, NamedFile};
 use std::path::Path;
 
 /// What the embedded model is called, on the command line too.
@@ -14,17 +15,39 @@ pub(crate) fn embedded() -> ModelFolder {
     ModelFolder::embedded(DEFAULT_NAME, default_model::FILES)
 }
 
-/// Whether `path` means the model inside this program. A folder of that name wins over the word.
-pub(crate) fn is_embedded(path: Option<&Path>) -> bool {
-    path.is_none_or(|path| path == Path::new(DEFAULT_NAME) && !path.exists())
-}
-
-/// The model at `path`, or the embedded one.
-pub(crate) fn open(path: Option<&Path>) -> Result<ModelFolder> {
+/// The folder at `path`, or the embedded one.
+pub(crate) fn open_folder(path: Option<&Path>) -> Result<ModelFolder> {
     match path {
         Some(path) if !is_embedded(Some(path)) => ModelFolder::open(path).map_err(failure),
         _ => Ok(embedded()),
     }
+}
+
+/// The model in the files that are named.
+pub(crate) fn open(path: Option<&Path>, parts: &PartArgs) -> Result<ModelFolder> {
+    let whole = path.filter(|path| path.is_file());
+    let replaced: Vec<(&str, &Path)> = parts.components().collect();
+    // Parts without a model stand by themselves.
+    let base = match path {
+        _ if whole.is_some() => None,
+        None if !replaced.is_empty() => None,
+        path => Some(open_folder(path)?),
+    };
+    let mut assembly = Assembly::new(base);
+    let named = |path: &Path| NamedFile::open(path).map_err(failure);
+    if let Some(path) = whole {
+        assembly.add(&named(path)?).map_err(failure)?;
+    }
+    for (component, path) in replaced {
+        assembly.add_part(component, &named(path)?).map_err(failure)?;
+    }
+    if let Some(path) = &parts.tokenizer {
+        assembly.add_tokenizer(named(path)?);
+    }
+    for lora in &parts.lora {
+        assembly.add_lora(&named(&lora.path)?, lora.weight).map_err(failure)?;
+    }
+    assembly.finish().map_err(failure)
 }
 
 /// The model of a folder, read as far as no device is needed.

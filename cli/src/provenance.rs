@@ -1,6 +1,6 @@
 //! Where a video comes from: the settings that are written into its file, and the command that makes it again.
 
-use crate::args::GenerateArgs;
+use crate::args::{GenerateArgs, ModelArgs};
 use crate::device::CPU;
 use crate::encode::Rate;
 use crate::encode::metadata::MARK;
@@ -24,6 +24,18 @@ pub(crate) struct Provenance {
     pub(crate) negative_prompt: String,
     /// The model folder as it was given.
     pub(crate) model: String,
+    /// The files that stood in place of the model's parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transformer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text_encoder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vae: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tokenizer: Option<String>,
+    /// LoRAs with their weights.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) loras: Vec<String>,
     /// The number that the noise grew from.
     pub(crate) seed: u64,
     /// `philox` or `torch`.
@@ -70,11 +82,17 @@ impl Provenance {
     /// What goes into the file, so that it can be made again.
     pub(crate) fn new(args: &GenerateArgs, settings: &Settings, pipeline: &VideoPipeline) -> Self {
         let typed = |path: &Path| path.display().to_string();
+        let parts = &args.source.parts;
         Self {
             kinora: env!("CARGO_PKG_VERSION"),
             prompt: settings.prompt.clone(),
             negative_prompt: settings.negative_prompt.clone(),
-            model: args.model.as_deref().map_or_else(|| DEFAULT_NAME.to_owned(), typed),
+            model: model_of(&args.source),
+            transformer: parts.transformer.as_deref().map(typed),
+            text_encoder: parts.text_encoder.as_deref().map(typed),
+            vae: parts.vae.as_deref().map(typed),
+            tokenizer: parts.tokenizer.as_deref().map(typed),
+            loras: parts.lora.iter().map(ToString::to_string).collect(),
             seed: settings.seed,
             noise: match settings.noise {
                 NoiseSource::TorchCpu => "torch",
@@ -113,6 +131,15 @@ impl Provenance {
     }
 }
 
+/// The model as it was given; nothing if its parts stood by themselves.
+fn model_of(source: &ModelArgs) -> String {
+    match &source.model {
+        Some(path) => path.display().to_string(),
+        None if source.is_embedded() => DEFAULT_NAME.to_owned(),
+        None => String::new(),
+    }
+}
+
 /// A checked size or length.
 pub(crate) fn whole(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -131,8 +158,12 @@ pub(crate) fn describe(settings: &Map<String, Value>) -> String {
 }
 
 /// Flags whose value is written down under a key, in the order in which they are printed.
-const VALUES: [(&str, &str); 13] = [
+const VALUES: [(&str, &str); 17] = [
     ("model", "--model"),
+    ("transformer", "--transformer"),
+    ("text_encoder", "--text-encoder"),
+    ("vae", "--vae"),
+    ("tokenizer", "--tokenizer"),
     ("image", "--image"),
     ("image_fit", "--image-fit"),
     ("seed", "--seed"),
@@ -177,6 +208,9 @@ fn command(settings: &Map<String, Value>) -> String {
         if settings.contains_key(key) && !(key == "model" && is_default_model) {
             add(flag, Some(&get(key)));
         }
+    }
+    for lora in settings.get("loras").and_then(Value::as_array).into_iter().flatten() {
+        add("--lora", Some(&text(lora)));
     }
     if has("noise", "torch") {
         add("--torch-noise", None);

@@ -39,7 +39,7 @@ impl Request {
         }
         distinct::check(args, &target)?;
 
-        let model = model::read(&model::open(args.model.as_deref())?)?;
+        let model = model::read(&model::open(args.source.model.as_deref(), &args.source.parts)?)?;
         check_picture(args.video.image.as_deref(), model.takes_picture(), model.name())?;
         let (settings, notices) = model
             .resolve(&args.video.request(seed)?)

@@ -78,6 +78,12 @@ impl Bytes {
     }
 }
 
+impl Default for Bytes {
+    fn default() -> Self {
+        Self::from_static(&[])
+    }
+}
+
 impl Deref for Bytes {
     type Target = [u8];
 

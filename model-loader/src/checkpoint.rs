@@ -1,4 +1,7 @@
-//! The weights of one component: one safetensors file, or several with an index.
+//! The weights of one component: one file, or several with an index.
+
+mod edit;
+mod scaled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,9 +10,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::random::RandomWeights;
-use crate::source::{self, Entry};
+use crate::source::{self, Entry, gguf};
 use crate::weight_files::WeightFiles;
-use crate::{Bytes, Format, HostTensor, LoadError, ModelFolder, Result, json};
+use crate::{Bytes, Change, Format, HostTensor, LoadError, ModelFolder, Result, json};
 
 /// The named tensors of a component. Opening one reads and checks the headers only.
 #[derive(Clone, Debug)]
@@ -18,6 +21,10 @@ pub struct Checkpoint {
     file: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Located>,
+    /// Texts beside the tensors.
+    metadata: BTreeMap<String, String>,
+    /// Of a GGUF file: its metadata.
+    gguf: Option<Arc<gguf::Metadata>>,
     /// Makes up every tensor that is asked for, in place of files.
     random: Option<Arc<RandomWeights>>,
 }
@@ -32,6 +39,10 @@ struct Shard {
 struct Located {
     shard: usize,
     entry: Entry,
+    /// What the stored values are multiplied by.
+    scale: Option<Arc<[f32]>>,
+    /// What is added to them.
+    changes: Vec<Change>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +76,14 @@ impl Checkpoint {
     }
 
     fn empty(file: String) -> Self {
-        Self { file, shards: Vec::new(), tensors: BTreeMap::new(), random: None }
+        Self {
+            file,
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            gguf: None,
+            random: None,
+        }
     }
 
     /// The weights of `component`, such as `transformer`.
@@ -73,8 +91,15 @@ impl Checkpoint {
     /// # Errors
     /// When there are none, or a file of them is absent or not sound.
     pub fn open(folder: &ModelFolder, component: &str) -> Result<Self> {
+        match folder.part(component) {
+            Some(part) => Ok(part.clone()),
+            None => Self::open_stored(folder, component)?.scaled(),
+        }
+    }
+
+    fn open_stored(folder: &ModelFolder, component: &str) -> Result<Self> {
         match WeightFiles::find(folder, component)? {
-            WeightFiles::Single(file) => Self::from_bytes(&file, folder.read(&file)?),
+            WeightFiles::Single(file) => Self::stored_in(&file, folder.read(&file)?),
             WeightFiles::Index(file) => {
                 let bytes = folder.read(&file)?;
                 Self::from_index(folder, component, file, &bytes)
@@ -104,11 +129,15 @@ impl Checkpoint {
         Self::from_bytes(&path.display().to_string(), ModelFolder::open(parent)?.read(&name)?)
     }
 
-    /// The tensors of one safetensors file in memory; messages call it `file`.
+    /// The tensors of one file in memory, whose container is recognised by its content; messages call it `file`.
     ///
     /// # Errors
     /// When it is not sound.
     pub fn from_bytes(file: &str, bytes: Bytes) -> Result<Self> {
+        Self::stored_in(file, bytes)?.scaled()
+    }
+
+    fn stored_in(file: &str, bytes: Bytes) -> Result<Self> {
         let mut checkpoint = Self::empty(file.to_owned());
         checkpoint.add_shard(file.to_owned(), bytes)?;
         Ok(checkpoint)
@@ -143,9 +172,15 @@ impl Checkpoint {
 
     fn add_shard(&mut self, file: String, bytes: Bytes) -> Result<()> {
         let shard = self.shards.len();
-        for entry in source::parse(&file, &bytes)?.entries {
+        let parsed = source::parse(&file, &bytes)?;
+        self.metadata.extend(parsed.metadata);
+        if let Some(metadata) = parsed.gguf {
+            self.gguf = Some(Arc::new(metadata));
+        }
+        for entry in parsed.entries {
             let name = entry.name.clone();
-            if let Some(earlier) = self.tensors.insert(name.clone(), Located { shard, entry }) {
+            let located = Located { shard, entry, scale: None, changes: Vec::new() };
+            if let Some(earlier) = self.tensors.insert(name.clone(), located) {
                 let reason = format!("`{}` holds it as well", self.shards[earlier.shard].file);
                 return Err(LoadError::BadTensor { file, tensor: name, reason });
             }
@@ -173,7 +208,11 @@ impl Checkpoint {
             format,
         })?;
         let bytes = bytes.slice(located.entry.range.clone());
-        Ok(HostTensor::new(name, format, &located.entry.shape, bytes))
+        Ok(HostTensor {
+            scale: located.scale.clone(),
+            changes: located.changes.clone(),
+            ..HostTensor::new(name, format, &located.entry.shape, bytes)
+        })
     }
 
     /// The tensor `name`, which must have the shape `expected`.
@@ -185,7 +224,9 @@ impl Checkpoint {
             return Ok(random.tensor(name, expected));
         }
         let located = self.locate(name)?;
-        if located.entry.shape != expected {
+        let same = located.entry.shape == expected
+            || located.entry.is_folded && located.entry.elements == expected.iter().product::<usize>();
+        if !same {
             return Err(LoadError::WrongShape {
                 file: self.shards[located.shard].file.clone(),
                 tensor: name.to_owned(),
@@ -193,7 +234,7 @@ impl Checkpoint {
                 expected: expected.to_vec(),
             });
         }
-        self.tensor(name)
+        Ok(HostTensor { shape: expected.to_vec(), ..self.tensor(name)? })
     }
 
     fn locate(&self, name: &str) -> Result<&Located> {
@@ -256,7 +297,7 @@ impl Checkpoint {
     pub(crate) fn stored(&self) -> impl Iterator<Item = (&str, &str, &str, Bytes)> {
         let mut all: Vec<&Located> = self.tensors.values().collect();
         all.sort_by_key(|located| (located.shard, located.entry.range.start));
-        all.into_iter().map(|Located { shard, entry }| {
+        all.into_iter().map(|Located { shard, entry, .. }| {
             let Shard { file, bytes } = &self.shards[*shard];
             let format = entry.format.as_ref().map_or_else(|other| &**other, |format| format.name());
             (&**file, &*entry.name, format, bytes.slice(entry.range.clone()))

@@ -174,7 +174,15 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
-    /// A tensor's entry in a safetensors header is not sound.
+    /// A GGUF file is cut short or its header is not sound.
+    #[error("`{file}` is not a sound GGUF file: {reason}")]
+    BadGguf {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What a file's header says of a tensor is not sound.
     #[error("`{file}`: tensor `{tensor}`: {reason}")]
     BadTensor {
         /// The weights file.
@@ -235,6 +243,96 @@ pub enum LoadError {
         tensor: String,
         /// The format as the file spells it.
         format: String,
+    },
+    /// A file holds nothing that a model is made of.
+    #[error("`{file}` holds no part of a model that is known: {contents}")]
+    UnknownContents {
+        /// The file.
+        file: String,
+        /// What it holds, in words.
+        contents: String,
+    },
+    /// A file holds a part of a model that cannot be run.
+    #[error("`{file}` holds {contents} (it has `{tensor}`), which is not supported")]
+    UnsupportedContents {
+        /// The file.
+        file: String,
+        /// What it holds, in words.
+        contents: String,
+        /// The tensor that tells.
+        tensor: String,
+    },
+    /// A file was given for another part than it holds.
+    #[error("`{file}` was given as the `{expected}`, and holds {contents}")]
+    WrongPart {
+        /// The file.
+        file: String,
+        /// The component that it was given for.
+        expected: String,
+        /// What it holds, in words.
+        contents: String,
+    },
+    /// A part belongs to another family of models than the others.
+    #[error("`{file}` holds {contents}, and the model is of the family {family}")]
+    OtherFamily {
+        /// The file.
+        file: String,
+        /// What it holds, in words.
+        contents: String,
+        /// The family of the model.
+        family: String,
+    },
+    /// No file was given for a part.
+    #[error("the model has no `{component}`: its file is missing ({examples})")]
+    MissingPart {
+        /// The component.
+        component: String,
+        /// What such files are called.
+        examples: String,
+    },
+    /// A file does not tell the config of its part, and there is no other.
+    #[error("`{file}` does not tell its config, and `{component}/config.json` is missing")]
+    NoConfig {
+        /// The file.
+        file: String,
+        /// The component.
+        component: String,
+    },
+    /// A file given as a LoRA is none.
+    #[error("`{file}` is no LoRA: it holds {contents}")]
+    NotALora {
+        /// The file.
+        file: String,
+        /// What it holds, in words.
+        contents: String,
+    },
+    /// A LoRA is of a kind that cannot be added to weights.
+    #[error("`{file}` is of a kind of LoRA that is not supported: it has `{key}`")]
+    UnsupportedLora {
+        /// The file.
+        file: String,
+        /// The key that tells.
+        key: String,
+    },
+    /// No key of a LoRA fits the model.
+    #[error("`{file}` changes nothing in `{base}`: none of its keys fits ({keys}, ..)")]
+    LoraMatchesNothing {
+        /// The file.
+        file: String,
+        /// The weights that it should change.
+        base: String,
+        /// The first keys, each in backticks.
+        keys: String,
+    },
+    /// A module of a LoRA is not whole, or does not fit the model.
+    #[error("`{file}`: module `{module}`: {reason}")]
+    BadLora {
+        /// The file.
+        file: String,
+        /// The module, as the model calls it.
+        module: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The tokenizer is absent in both of its forms.
     #[error("`{file}` (or `spiece.model` beside it) is missing from the model folder `{location}`")]
@@ -306,7 +404,7 @@ impl LoadError {
                 "give the right file the name `diffusion_pytorch_model.safetensors`, or for a text encoder \
                  `model.safetensors`"
             }
-            Self::BadWeights { .. } | Self::BadTensor { .. } => {
+            Self::BadWeights { .. } | Self::BadGguf { .. } | Self::BadTensor { .. } => {
                 "the file may be cut short or damaged; compare its size with the published one and fetch it again"
             }
             Self::NotInShard { .. } => {
@@ -322,6 +420,24 @@ impl LoadError {
             Self::UnsupportedFormat { .. } => {
                 "take a file of F32, F16, BF16, float8 (e4m3fn, e5m2), Q4_0 to Q8_0, Q2_K to Q6_K or IQ4_NL"
             }
+            Self::UnknownContents { .. } | Self::UnsupportedContents { .. } => {
+                "supported are Wan 2.1 and CogVideoX transformers, their autoencoders, and T5 or UMT5 encoders"
+            }
+            Self::WrongPart { .. } => "give each file for the part that it holds",
+            Self::OtherFamily { .. } => "take all parts from models of one family",
+            Self::MissingPart { .. } => {
+                "name the file of that part too, or a model folder that has it; its own files hold it where the model \
+                 was published"
+            }
+            Self::NoConfig { .. } => "name a model folder of the same kind, whose configs are taken then",
+            Self::NotALora { .. } => {
+                "a LoRA holds pairs of matrices whose names end in lora_A and lora_B, or lora_down and lora_up"
+            }
+            Self::UnsupportedLora { .. } => {
+                "take a plain LoRA: DoRA, LoHa, LoKr and the like are not supported"
+            }
+            Self::LoraMatchesNothing { .. } => "the LoRA is of another kind of model",
+            Self::BadLora { .. } => "the LoRA may be of a model of another size, or damaged; fetch it again",
             Self::MissingTokenizer { .. } => {
                 "fetch the tokenizer's folder again from where the model came from"
             }

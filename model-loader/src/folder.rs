@@ -6,13 +6,18 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use crate::notices::Notices;
-use crate::{Bytes, LoadError, ModelIndex, Result};
+use crate::{Bytes, Checkpoint, LoadError, ModelIndex, PartOrigin, Result};
 
 /// A folder in the diffusers layout: `model_index.json` and one folder for each component.
 #[derive(Clone, Debug)]
 pub struct ModelFolder {
     name: String,
     files: Files,
+    /// Weights that stand in place of the files', by component.
+    parts: Arc<BTreeMap<String, Checkpoint>>,
+    /// Files that stand before the others: what single files say in other words.
+    written: Arc<BTreeMap<String, Bytes>>,
+    origins: Arc<Vec<PartOrigin>>,
     notices: Notices,
 }
 
@@ -64,7 +69,48 @@ impl ModelFolder {
     }
 
     fn new(name: String, files: Files) -> Self {
-        Self { name, files, notices: Notices::default() }
+        Self {
+            name,
+            files,
+            parts: Arc::default(),
+            written: Arc::default(),
+            origins: Arc::default(),
+            notices: Notices::default(),
+        }
+    }
+
+    /// A folder without files.
+    pub(crate) fn empty(name: &str) -> Self {
+        Self::in_memory::<Bytes>(name, [])
+    }
+
+    /// The same folder with other weights for some components, and other files before its own.
+    pub(crate) fn with_parts(
+        self,
+        name: String,
+        parts: BTreeMap<String, Checkpoint>,
+        written: BTreeMap<String, Bytes>,
+        origins: Vec<PartOrigin>,
+    ) -> Self {
+        let (parts, written, origins) = (Arc::new(parts), Arc::new(written), Arc::new(origins));
+        Self { name, parts, written, origins, ..self }
+    }
+
+    /// Where the parts came from that are not the folder's own.
+    #[must_use]
+    pub fn origins(&self) -> &[PartOrigin] {
+        &self.origins
+    }
+
+    /// Whether `component` holds a tokenizer.
+    pub(crate) fn has_tokenizer(&self, component: &str) -> bool {
+        let names = self.file_names(component);
+        ["tokenizer.json", "spiece.model"].iter().any(|file| names.iter().any(|name| name == file))
+    }
+
+    /// The weights that stand in place of the files of `component`.
+    pub(crate) fn part(&self, component: &str) -> Option<&Checkpoint> {
+        self.parts.get(component)
     }
 
     /// What the user should know about the files that have been read so far, such as keys that were ignored.
@@ -116,6 +162,9 @@ impl ModelFolder {
     /// # Errors
     /// When it is there and cannot be read, or is the Git LFS pointer to a file that was not fetched.
     pub fn read_optional(&self, path: &str) -> Result<Option<Bytes>> {
+        if let Some(bytes) = self.written.get(path) {
+            return Ok(Some(bytes.clone()));
+        }
         let bytes = match &self.files {
             Files::Directory(directory) => match read_file(&directory.join(path)) {
                 Ok(bytes) => Some(bytes),

@@ -14,15 +14,21 @@
 //! # }
 //! ```
 
+mod assembly;
 mod bytes;
 mod change;
 mod checkpoint;
 pub mod config;
+mod contents;
 mod error;
+mod file_contents;
 mod folder;
 mod format;
 mod index;
+mod infer;
 mod json;
+mod lora;
+mod names;
 mod non_finite;
 mod notices;
 pub mod prompt;
@@ -32,10 +38,12 @@ mod tensor;
 mod tokenizer;
 mod weight_files;
 
+pub use assembly::{Assembly, NamedFile, PartOrigin};
 pub use bytes::Bytes;
 pub use change::{Change, LowRank};
 pub use checkpoint::{Checkpoint, WeightSource};
 pub use error::LoadError;
+pub use file_contents::{FileContents, PartContents};
 pub use folder::ModelFolder;
 pub use format::Format;
 pub use index::{ComponentClass, Family, ModelIndex};

@@ -1,5 +1,6 @@
 //! Files that hold tensors: what each container says of its contents, checked so that nothing reaches outside of the file.
 
+pub(crate) mod gguf;
 mod safetensors;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ pub(crate) struct Entry {
     pub(crate) elements: usize,
     /// Where in the file its bytes are.
     pub(crate) range: Range<usize>,
-    /// Whether its shape may be another one of as many elements: some writers of GGUF fold or drop dimensions.
+    /// Whether its shape may be another one of as many elements.
     pub(crate) is_folded: bool,
 }
 
@@ -35,9 +36,11 @@ pub(crate) struct Parsed {
     pub(crate) entries: Vec<Entry>,
     /// Texts beside the tensors, by key.
     pub(crate) metadata: BTreeMap<String, String>,
+    /// Of a GGUF file: its metadata.
+    pub(crate) gguf: Option<gguf::Metadata>,
 }
 
 /// Reads and checks the header of the file `file`, whatever it is called.
 pub(crate) fn parse(file: &str, bytes: &Bytes) -> Result<Parsed> {
-    safetensors::parse(file, bytes)
+    if bytes.starts_with(gguf::MAGIC) { gguf::parse(file, bytes) } else { safetensors::parse(file, bytes) }
 }

@@ -51,6 +51,11 @@ pub struct GoldenTensor {
     pub note: String,
 }
 
+/// Where the fixtures are.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
 /// A fixture folder with its recorded tensors.
 #[derive(Debug)]
 pub struct Golden {
@@ -65,9 +70,17 @@ impl Golden {
     /// # Panics
     /// If it is not there or damaged: without it nothing would be tested.
     pub fn open(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+        Self::open_case(name, "")
+    }
+
+    /// One of several goldens in the fixture `tests/fixtures/{name}`: that whose files begin with `prefix`.
+    ///
+    /// # Panics
+    /// As [`Golden::open`].
+    pub fn open_case(name: &str, prefix: &str) -> Self {
+        let path = fixtures().join(name);
         let read = |file: &str| {
-            let path = path.join(file);
+            let path = path.join(format!("{prefix}{file}"));
             std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
         };
         let about: Value = serde_json::from_slice(&read("golden.json")).expect("golden.json is JSON");

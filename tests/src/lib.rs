@@ -1,6 +1,7 @@
 //! The harness and every op's cases, as a library: tests and benches run the same list.
 pub mod backend;
 mod case;
+pub mod checkpoints;
 mod compare;
 pub mod cooperative;
 pub mod golden;

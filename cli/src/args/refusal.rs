@@ -98,7 +98,7 @@ mod tests {
         };
         assert_eq!(args.video.negative.as_deref(), Some("-blurry"));
         assert_eq!(args.output.as_deref(), Some("-a.mp4".as_ref()));
-        assert_eq!((args.video.image, args.model), (Some("-p.png".into()), Some("-m".into())));
+        assert_eq!((args.video.image, args.source.model), (Some("-p.png".into()), Some("-m".into())));
         assert_eq!(args.video.fps, Some(-5.0));
     }
 }

@@ -2,7 +2,7 @@
 
 mod chip;
 
-use crate::args::{BenchArgs, PrecisionArg, WeightArg};
+use crate::args::{BenchArgs, PrecisionArg, WeightArg, is_embedded};
 use crate::device::DeviceArg;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
@@ -43,9 +43,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 fn options(args: &BenchArgs) -> LoadOptions {
     LoadOptions {
         device: args.device.clone().into(),
-        precision: args
-            .precision
-            .asked(args.model.as_deref().is_some_and(|path| model::is_embedded(Some(path)))),
+        precision: args.precision.asked(args.model.as_deref().is_some_and(|path| is_embedded(Some(path)))),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     }
@@ -113,7 +111,7 @@ async fn of_kernels(args: &BenchArgs) -> Result<Report> {
 }
 
 async fn of_model(args: &BenchArgs, path: &std::path::Path) -> Result<Report> {
-    let model = model::read_configs(&model::open(Some(path))?, args.weights.into())?;
+    let model = model::read_configs(&model::open_folder(Some(path))?, args.weights.into())?;
     let request = model::request_of(args.width, args.height, args.frames);
     let (settings, notices) = model.resolve(&request).map_err(failed(setup(args)))?;
     notices.iter().for_each(|notice| ui::note(&told(notice)));

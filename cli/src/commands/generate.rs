@@ -10,7 +10,7 @@ use crate::recorder::Recorder;
 use crate::request::Request;
 use crate::tensors::Dump;
 use crate::trace::Trace;
-use crate::{cache, interrupt, memory, model, provenance, threads, ui};
+use crate::{cache, interrupt, memory, provenance, threads, ui};
 use engine::pipeline::{EngineError, Job, LoadOptions, Report, VideoPipeline};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let is_compared = args.dump.is_some() || args.video.initial_latents.is_some();
     let options = LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.asked(is_compared || model::is_embedded(args.model.as_deref())),
+        precision: args.precision.asked(is_compared || args.source.is_embedded()),
         gpu: cache::gpu_options(args.tuning),
         ..LoadOptions::default()
     };

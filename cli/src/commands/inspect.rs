@@ -1,6 +1,8 @@
-//! `kinora inspect`: what is in a model folder, or with which settings a file was made.
+//! `kinora inspect`: what is in a model folder or a file of weights, or with which settings a video was made.
 
-use crate::args::InspectArgs;
+mod file;
+
+use crate::args::{InspectArgs, is_embedded};
 use crate::encode::metadata::read_settings;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
@@ -12,13 +14,16 @@ use engine::compute::plan::PlannedOp;
 use engine::compute::tuner::{TuningMode, TuningOptions};
 use engine::pipeline::{JobOptions, LoadOptions, Stage, VideoPipeline};
 use model_loader::config::{GenerationConfig, ModelScheduler, TokenizerConfig};
-use model_loader::{Checkpoint, ModelFolder, Tokenizer};
+use model_loader::{Checkpoint, FileContents, ModelFolder, NamedFile, Tokenizer};
 use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
 
 /// Describes the target on the standard output.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let path = &args.target;
-    if path.is_file() {
+    let is_video = path.is_file() && !is_weights(path)?;
+    if is_video {
         return match read_settings(path)? {
             Some(found) => ui::print(&provenance::describe(&found)),
             None => Err(Failure::user(format!("`{}` holds no settings of kinora's", path.display()))
@@ -30,7 +35,17 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
             "name a model folder, a file that kinora wrote, or `default` for the model inside this program",
         ));
     }
-    let folder = model::open(Some(path))?;
+    if path.is_file() && args.parts.files().next().is_none() {
+        let file = NamedFile::open(path).map_err(model::failure)?;
+        let contents = FileContents::of(&file).map_err(model::failure)?;
+        let is_whole = ["transformer", "text_encoder", "vae"]
+            .iter()
+            .all(|component| contents.parts.iter().any(|part| part.component == *component));
+        if !is_whole || !args.plan {
+            return ui::print(&file::describe(&file.name, &contents));
+        }
+    }
+    let folder = model::open(Some(path), &args.parts)?;
     let mut text = describe(&folder)?;
     for notice in folder.notices() {
         ui::note(&notice);
@@ -40,6 +55,14 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         text.push_str(&plans(args, &folder)?);
     }
     ui::print(&text)
+}
+
+/// Whether a file holds weights, by how it begins.
+fn is_weights(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    read.map_err(|error| Failure::user(format!("cannot read `{}`: {error}", path.display())))?;
+    Ok(FileContents::is_likely(&start))
 }
 
 /// What a video of the asked size would run, stage by stage, and the memory that it takes.
@@ -53,7 +76,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     let tuning = TuningOptions { mode: TuningMode::Stored, folder: cache::tuning() };
     let options = LoadOptions {
         device: args.device.clone().into(),
-        precision: args.precision.asked(model::is_embedded(Some(&args.target))),
+        precision: args.precision.asked(is_embedded(Some(&args.target))),
         gpu: GpuOptions { tuning, ..GpuOptions::default() },
         ..LoadOptions::default()
     };
@@ -156,6 +179,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     }
     text.push('\n');
     text.push_str(&ui::table(&rows));
+    text.push_str(&file::origins(folder));
     Ok(text)
 }
 

@@ -1,9 +1,10 @@
 //! What is written reads back, and the printed command asks for the same.
 
 use super::*;
-use crate::args::{Cli, Command, FitArg, GenerateArgs, PrecisionArg, SchedulerArg};
+use crate::args::{Cli, Command, FitArg, GenerateArgs, PartArgs, PrecisionArg, SchedulerArg};
 use crate::device::DeviceArg;
 use clap::Parser;
+use std::path::PathBuf;
 
 fn provenance() -> Provenance {
     Provenance {
@@ -11,6 +12,11 @@ fn provenance() -> Provenance {
         prompt: "the dog's \x1b[31mball".into(),
         negative_prompt: String::new(),
         model: DEFAULT_NAME.into(),
+        transformer: None,
+        text_encoder: None,
+        vae: None,
+        tokenizer: None,
+        loras: Vec::new(),
         seed: u64::MAX,
         noise: "torch",
         initial_latents: None,
@@ -117,6 +123,11 @@ fn every_setting_comes_back_from_the_command() {
     let provenance = Provenance {
         negative_prompt: "-blurry, it's\nlow".into(),
         model: "my models/boats".into(),
+        transformer: Some("t.gguf".into()),
+        text_encoder: Some("e".into()),
+        vae: Some("v".into()),
+        tokenizer: Some("k".into()),
+        loras: vec!["l:0.5".into(), "m:1".into()],
         initial_latents: Some("-l.safetensors".into()),
         fps: rate(Rate::from_fps(23.976)),
         guidance: -1.5,
@@ -133,7 +144,11 @@ fn every_setting_comes_back_from_the_command() {
     let args = parsed(&provenance);
     assert_eq!(args.video.prompt, provenance.prompt);
     assert_eq!(args.video.negative.as_ref(), Some(&provenance.negative_prompt));
-    assert_eq!(args.model, Some(provenance.model.into()));
+    assert_eq!(args.source.model, Some(provenance.model.into()));
+    let PartArgs { transformer, text_encoder, vae, tokenizer, lora } = args.source.parts;
+    let parts = [transformer, text_encoder, vae, tokenizer].map(Option::unwrap);
+    assert_eq!(parts, ["t.gguf", "e", "v", "k"].map(PathBuf::from));
+    assert_eq!(lora, ["l:0.5", "m:1"].map(|lora| lora.parse().unwrap()));
     assert_eq!(args.video.initial_latents, provenance.initial_latents.map(Into::into));
     assert_eq!((args.video.seed, args.video.torch_noise), (Some(u64::MAX), true));
     assert_eq!((args.video.width, args.video.height, args.video.frames), (Some(96), Some(64), Some(33)));

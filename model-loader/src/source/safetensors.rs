@@ -72,7 +72,7 @@ pub(crate) fn parse(file: &str, bytes: &Bytes) -> Result<Parsed> {
         entry.range.start += LENGTH_BYTES + length;
         entry.range.end += LENGTH_BYTES + length;
     }
-    Ok(Parsed { entries, metadata })
+    Ok(Parsed { entries, metadata, gguf: None })
 }
 
 fn check_entry(name: String, raw: RawEntry, data: usize) -> std::result::Result<Entry, (String, String)> {

@@ -79,10 +79,13 @@ fn mixed_types_are_counted_and_widened() {
     assert_eq!(checkpoint.tensor("f16").unwrap().to_f32(), [1.0, -2.0, 2f32.powi(-24)]);
     assert_eq!(checkpoint.tensor_shaped("bf16", &[]).unwrap().to_f32(), [1.0]);
     assert!(checkpoint.tensor_shaped("none", &[0, 4]).unwrap().to_f32().is_empty());
-    assert_eq!(checkpoint.formats(), BTreeMap::from([(Format::F32, 2), (Format::F16, 3), (Format::BF16, 1)]));
+    assert_eq!(checkpoint.tensor("f8").unwrap().to_f32(), [2f32.powi(-9); 5]);
+    let counts = [(Format::F32, 2), (Format::F16, 3), (Format::BF16, 1), (Format::F8E4M3, 5)];
+    assert_eq!(checkpoint.formats(), BTreeMap::from(counts));
     assert_eq!(checkpoint.total_parameters(), 16);
-    for (name, dtype) in [("int", "I64"), ("double", "F64"), ("flag", "BOOL"), ("f8", "F8_E4M3")] {
-        refused(checkpoint.tensor(name), &["`mixed`", &format!("`{name}`"), dtype, "F32, F16, BF16"]);
+    for (name, stored) in [("int", "I64"), ("double", "F64"), ("flag", "BOOL")] {
+        let error = refused(checkpoint.tensor(name), &["`mixed`", &format!("`{name}`"), stored]);
+        assert!(error.hint().unwrap().contains("Q4_0 to Q8_0"));
     }
 }
 

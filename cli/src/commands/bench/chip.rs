@@ -106,7 +106,7 @@ fn of_model(args: &BenchArgs, path: &Path, compiler: &Compiler) -> Result<Vec<Fo
         if precision == Precision::F16 && !compiler.target().shader_f16 {
             continue;
         }
-        let model = model::read_configs(&model::open(Some(path))?, args.weights.into())?;
+        let model = model::read_configs(&model::open_folder(Some(path))?, args.weights.into())?;
         let (settings, notices) = model.resolve(&request).map_err(|e| failure(e.into()))?;
         if precision == Precision::F32 {
             notices.iter().for_each(|notice| ui::note(&told(notice)));
