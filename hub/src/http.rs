@@ -99,7 +99,7 @@ impl Client {
                 let to = text(&response, "location").and_then(|to| join(&address, to));
                 let to = to.ok_or_else(|| broken("a redirect leads nowhere".to_owned()))?;
                 let next = origin(&to);
-                if hub.starts_with("https:") && !to.starts_with("https:") {
+                if is_downgrade(&hub, &to) {
                     return Err(broken(format!("a redirect leads to `{to}`, which is not encrypted")));
                 }
                 if method == "HEAD" && next.as_ref() != Some(&hub) {
@@ -224,6 +224,11 @@ fn origin(address: &str) -> Option<String> {
     Some(format!("{scheme}://{}:{port}", uri.host()?.to_ascii_lowercase()))
 }
 
+/// Whether a redirect leads from an encrypted hub to where anybody on the way could change the bytes.
+fn is_downgrade(hub: &str, to: &str) -> bool {
+    hub.starts_with("https:") && origin(to).is_none_or(|to| !to.starts_with("https:"))
+}
+
 /// Where a redirect from `address` leads.
 fn join(address: &str, to: &str) -> Option<String> {
     let uri: Uri = address.parse().ok()?;
@@ -241,7 +246,7 @@ fn join(address: &str, to: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{join, origin};
+    use super::{is_downgrade, join, origin};
 
     #[test]
     fn origins_tell_hosts_apart() {
@@ -253,6 +258,14 @@ mod tests {
         }
         assert_eq!(origin("file:///etc/passwd"), None);
         assert_eq!(origin("https://hf.co@evil.org/"), origin("https://evil.org/"));
+    }
+
+    #[test]
+    fn encryption_is_not_given_up() {
+        let hub = origin("https://hf.co").unwrap();
+        assert!(is_downgrade(&hub, "http://hf.co/a") && is_downgrade(&hub, "HTTP://cdn.org/a"));
+        assert!(!is_downgrade(&hub, "https://cdn.org/a") && !is_downgrade(&hub, "HTTPS://cdn.org/a"));
+        assert!(!is_downgrade(&origin("http://127.0.0.1").unwrap(), "http://127.0.0.1:2/a"));
     }
 
     #[test]

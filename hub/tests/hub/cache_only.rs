@@ -96,7 +96,7 @@ fn a_complete_model_costs_one_question() {
 
 #[test]
 fn the_cache_stands_in_for_a_hub_out_of_reach() {
-    let bench = Bench::of_model();
+    let bench = Bench::of_model().impatient();
     let folder = bench.pull(&Wanted::model()).unwrap();
     bench.hub.forget_log();
     for fault in [Fault::status(503), Fault::Drop(5), Fault::Stall(5)] {

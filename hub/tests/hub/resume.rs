@@ -46,13 +46,13 @@ fn a_dropped_connection_is_taken_up_where_it_broke() {
 
 #[test]
 fn a_stalled_connection_is_given_up_and_taken_up() {
-    let bench = bench();
+    let bench = bench().impatient();
     bench.hub.fault(body(), Fault::Stall(120_000));
     let (folder, heard) = bench.pull_heard(&files(&[NAME]));
     folder.unwrap();
     assert_eq!(bench.read(NAME), weights(SIZE, 7));
     assert_eq!(bench.hub.sent(), SIZE);
-    assert!(heard.contains(&"retrying wan.gguf: nothing arrived for 200ms".to_owned()), "{heard:?}");
+    assert!(heard.contains(&"retrying wan.gguf: nothing arrived for 300ms".to_owned()), "{heard:?}");
 }
 
 #[test]
@@ -143,6 +143,32 @@ fn a_part_from_elsewhere_is_not_taken() {
     let told = format!("retrying {NAME}: asked from byte 100000 of {SIZE}, it sent `{range}`");
     assert!(heard.contains(&told), "{heard:?}");
     assert_eq!(ranges(&bench).last(), Some(&None));
+}
+
+#[test]
+fn a_server_that_knows_no_more_is_asked_for_all() {
+    let bench = bench();
+    bench.hub.fault(body(), Fault::Drop(100_000));
+    bench.hub.fault(body(), Fault::status(416));
+    let (folder, heard) = bench.pull_heard(&files(&[NAME]));
+    folder.unwrap();
+    assert_eq!(bench.read(NAME), weights(SIZE, 7));
+    let told = format!("retrying {NAME}: asked from byte 100000 of {SIZE}, it has none");
+    assert!(heard.contains(&told), "{heard:?}");
+    assert_eq!(bench.hub.sent(), 100_000 + SIZE);
+}
+
+#[test]
+fn a_line_that_breaks_often_comes_to_an_end() {
+    const MUCH: usize = 9 << 20;
+    let mut bench = Bench::of_file(NAME, weights(4 * MUCH, 7));
+    bench.settings.retries = 1;
+    for _ in 0..3 {
+        bench.hub.fault(body(), Fault::Drop(MUCH));
+    }
+    bench.pull(&files(&[NAME])).unwrap();
+    assert!(bench.read(NAME) == weights(4 * MUCH, 7));
+    assert_eq!(bench.hub.sent(), 4 * MUCH);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub::{Cancel, Event, Hub, HubError};
 
-use crate::support::{Bench, Fault, Key, files, files_of_model, repo, weights};
+use crate::support::{Bench, Fault, Key, files, repo, weights};
 
 const NAME: &str = "wan.gguf";
 
@@ -134,7 +134,7 @@ fn waiting_can_be_stopped() {
 #[test]
 fn a_list_that_breaks_off_is_asked_for_again() {
     for fault in [Fault::Drop(20), Fault::Stall(20)] {
-        let bench = Bench::new(crate::support::FakeHub::start(files_of_model()));
+        let bench = Bench::of_model().impatient();
         bench.hub.fault(Key::List, fault);
         let plan = bench.plan(&hub::Wanted::model()).unwrap();
         assert!(plan.files().len() > 5);
