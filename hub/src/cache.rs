@@ -3,8 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::Duration;
+use std::{iter, process};
 
 use crate::repo::is_commit;
 use crate::retry::wait;
@@ -62,7 +62,7 @@ impl RepoCache {
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// Notes at which commit a revision is.
+    /// Notes at which commit a revision is. A commit needs no note.
     pub(crate) fn note(&self, revision: &str, commit: &str) -> Result<()> {
         if self.commit(revision).as_deref() == Some(commit) {
             return Ok(());
@@ -106,8 +106,10 @@ impl RepoCache {
     fn link(&self, etag: &str, place: &Path, file: &str, fresh: bool) -> io::Result<()> {
         let blob = self.blob(etag);
         if self.links >= Links::Symbolic {
-            let up = "../".repeat(2 + file.matches('/').count());
-            if symlink(format!("{up}blobs/{etag}").as_ref(), place).is_ok() {
+            // In parts, for Windows follows no link with forward slashes.
+            let up = iter::repeat_n("..", 2 + file.matches('/').count());
+            let to: PathBuf = up.chain(["blobs", etag]).collect();
+            if symlink(&to, place).is_ok() {
                 return Ok(());
             }
         }

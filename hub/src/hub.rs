@@ -140,9 +140,7 @@ impl Hub {
             transfers.obtain(file, progress, cancel)?;
         }
         // Last, so that a revision that is noted is complete.
-        if plan.repo.revision() != plan.commit {
-            cache.note(plan.repo.revision(), &plan.commit)?;
-        }
+        cache.note(plan.repo.revision(), &plan.commit)?;
         Ok(cache.snapshot(&plan.commit))
     }
 

@@ -115,6 +115,9 @@ fn the_cache_stands_in_for_a_hub_out_of_reach() {
     bench.hub.fault(Key::List, Fault::status(401));
     let error = bench.plan(&Wanted::model()).unwrap_err();
     assert!(matches!(error, HubError::NeedsToken { .. }), "{error}");
+    bench.hub.fault(Key::List, Fault::status(400));
+    let error = bench.plan(&Wanted::model()).unwrap_err();
+    assert!(matches!(error, HubError::Status { status: 400, .. }), "{error}");
 }
 
 #[test]

@@ -108,6 +108,23 @@ fn answers_without_sense_are_refused() {
 }
 
 #[test]
+fn lists_without_sense_are_refused() {
+    let evil = r#"{"sha": "../../../../../evil", "siblings": [{"rfilename": "wan.gguf"}]}"#;
+    for (text, reason) in [
+        (evil, "`../../../../../evil` is not a commit"),
+        (r#"{"sha": "ABCDEF6789abcdef0123456789abcdef01234567"}"#, "is not a commit"),
+        ("<html>Log in to the network</html>", "expected value at line 1 column 1"),
+        (r#"{"siblings": []}"#, "missing field `sha`"),
+    ] {
+        let (error, asked) = refused(Fault::Text(text), false);
+        let error = error.to_string();
+        assert!(error.starts_with("the hub's answer for `org/tiny` is not valid: "), "{error}");
+        assert!(error.contains(reason), "{error}");
+        assert_eq!(asked, 1);
+    }
+}
+
+#[test]
 fn a_full_disk_is_told_before_anything_comes() {
     let mut bench = Bench::of_file(NAME, weights(5000, 1));
     bench.settings.free_space = |_| Ok(4999);

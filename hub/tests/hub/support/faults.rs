@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     Status(u16, Vec<(&'static str, String)>),
     /// A redirect.
     Redirect(String),
+    /// Another text instead.
+    Text(&'static str),
     /// Some headers are changed, or removed if they are empty.
     Headers(Vec<(&'static str, String)>),
 }

@@ -304,6 +304,7 @@ fn spoil(mut reply: Reply, fault: Option<Fault>) -> Reply {
             let kept = Reply { body: b"no".to_vec(), ..Reply::new(status) };
             reply = headers.into_iter().fold(kept, |reply, (name, value)| reply.with(name, value));
         }
+        Some(Fault::Text(text)) => reply.body = text.as_bytes().to_vec(),
         Some(Fault::Redirect(to)) => reply = Reply::new(307).with("Location", to),
         Some(Fault::Headers(headers)) => {
             reply = headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value));
