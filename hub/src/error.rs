@@ -81,6 +81,14 @@ pub enum HubError {
         /// Why the last try failed.
         reason: String,
     },
+    /// The encryption does not hold: another may stand between here and the host.
+    #[error("the connection to `{host}` cannot be trusted: {reason}")]
+    Untrusted {
+        /// The host.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The hub's answer makes no sense.
     #[error("the hub's answer for `{what}` is not valid: {reason}")]
     BadAnswer {
@@ -209,7 +217,7 @@ impl HubError {
 
     /// Whether the hub could not be reached or served nothing, so that the cache may stand in for it.
     pub(crate) fn is_outage(&self) -> bool {
-        matches!(self, Self::Network { .. })
+        matches!(self, Self::Network { .. } | Self::Untrusted { .. })
             || matches!(self, Self::Status { status, .. } if *status == 429 || *status >= 500)
     }
 
@@ -245,6 +253,9 @@ impl HubError {
             Self::Status { .. } => "check HF_ENDPOINT, if it is set",
             Self::Network { .. } => {
                 "check the connection (and HF_ENDPOINT, if it is set) and run it again; what has arrived is kept"
+            }
+            Self::Untrusted { .. } => {
+                "check the clock, HF_ENDPOINT and proxies; a network may ask to log in first"
             }
             Self::BadAnswer { .. } => {
                 "something between here and the hub may change answers; check HF_ENDPOINT and proxies"

@@ -91,7 +91,9 @@ impl Client {
         let (mut etag, mut size, mut commit) = (None, None, None);
         for _ in 0..=REDIRECTS {
             let from_hub = origin(&address).as_ref() == Some(&hub);
-            let response = self.send(method, &address, headers, from_hub).map_err(broken)?;
+            let response = self
+                .send(method, &address, headers, from_hub)
+                .map_err(|error| self.lost(&error, &address, subject))?;
             etag = etag.or_else(|| text(&response, "x-linked-etag").map(str::to_owned));
             size = size.or_else(|| text(&response, "x-linked-size")?.parse().ok());
             commit = commit.or_else(|| text(&response, "x-repo-commit").map(str::to_owned));
@@ -122,7 +124,7 @@ impl Client {
         address: &str,
         headers: &[(&str, &str)],
         with_token: bool,
-    ) -> Result<Response<Body>, String> {
+    ) -> Result<Response<Body>, ureq::Error> {
         // What the hub tells is of the file as it is, so it must not be packed.
         let mut request =
             ureq::http::Request::builder().method(method).uri(address).header("accept-encoding", "identity");
@@ -132,8 +134,21 @@ impl Client {
         if let (true, Some(token)) = (with_token, &self.settings.token) {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
         }
-        let request = request.body(()).map_err(|error| error.to_string())?;
-        self.agent.run(request).map_err(|error| reason(&error, &self.settings))
+        self.agent.run(request.body(())?)
+    }
+
+    /// What it means that no answer came.
+    fn lost(&self, error: &ureq::Error, address: &str, subject: Subject<'_>) -> Failure {
+        let uri = address.parse::<Uri>().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or(address).to_owned();
+        let reason = reason(error, &self.settings);
+        match error {
+            ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                HubError::Untrusted { host, reason }.into()
+            }
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => HubError::Untrusted { host, reason }.into(),
+            _ => Failure::broken(&subject.name(), format!("no answer from `{host}`: {reason}")),
+        }
     }
 
     /// What an answer that is no success means.
