@@ -10,7 +10,7 @@ use crate::retry::{Failure, Tries};
 use crate::{Cancel, Event, HubError, PlannedFile, Progress, RepoId, Result, Settings, names};
 
 /// A try that brought this much does not count as a failed one: long downloads over bad lines come to an end.
-const MUCH: u64 = 8 << 20;
+const MUCH: u64 = 1 << 20;
 /// How much is read from the network at once.
 const CHUNK: usize = 128 << 10;
 

@@ -160,7 +160,7 @@ fn a_server_that_knows_no_more_is_asked_for_all() {
 
 #[test]
 fn a_line_that_breaks_often_comes_to_an_end() {
-    const MUCH: usize = 9 << 20;
+    const MUCH: usize = 1 << 20;
     let mut bench = Bench::of_file(NAME, weights(4 * MUCH, 7));
     bench.settings.retries = 1;
     for _ in 0..3 {
