@@ -20,6 +20,7 @@ const CRATE_ARROWS: &[(&str, &[&str])] = &[
     ("default-model", &["wgpu", "naga", "shaders", "engine", "model-loader", "kinora-tests"]),
     ("workbench", &["wgpu", "naga", "default-model", "kinora-tests"]),
     ("cli", &["wgpu", "naga", "kinora-tests"]),
+    ("hub", &["wgpu", "naga", "shaders", "engine", "model-loader", "default-model", "kinora-tests"]),
     ("web", &["naga", "kinora-tests", "anyhow", "clap", "indicatif"]),
 ];
 
@@ -55,7 +56,7 @@ const ENGINE_FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are libraries: only programs print.
-const LIBRARIES: &[&str] = &["shaders", "model-loader", "engine", "workbench", "default-model", "web"];
+const LIBRARIES: &[&str] = &["shaders", "hub", "model-loader", "engine", "workbench", "default-model", "web"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in the workspace").to_path_buf()
