@@ -89,7 +89,11 @@ fn summary(report: &Report, writing: Duration, total: Duration, seed: u64) -> St
     }
     let planned = &report.planned;
     let (weights, working) = (ui::bytes(planned.weights), ui::bytes(planned.working));
-    let _ = write!(text, " (planned on the device: {weights} of weights + {working}), seed {seed}");
+    let _ = write!(text, " (planned on the device: {weights} of weights + {working}");
+    if planned.streamed > 0 {
+        let _ = write!(text, ", {} brought in each run", ui::bytes(planned.streamed));
+    }
+    let _ = write!(text, "), seed {seed}");
     text
 }
 
@@ -103,7 +107,7 @@ mod tests {
         let stage = |name, millis| StageTime { name, duration: Duration::from_millis(millis) };
         let report = Report {
             stages: vec![stage("load", 100), stage("decode", 900)],
-            planned: PlannedMemory { weights: 14_000_000, working: 99_000 },
+            planned: PlannedMemory { weights: 14_000_000, working: 99_000, ..PlannedMemory::default() },
         };
         let text = summary(&report, Duration::from_millis(300), Duration::from_millis(1100), 7);
         assert!(text.starts_with("load 0.1 s, decode 0.6 s, write 0.3 s; 1.1 s in all"), "{text}");

@@ -98,7 +98,8 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         pipeline.precision(),
         pipeline.device_name()
     );
-    let heads = ["stage", "runs", "GFLOP a run", "weights", "working memory", "largest binding"];
+    let heads =
+        ["stage", "runs", "GFLOP a run", "weights", "brought each run", "working memory", "largest binding"];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(stages.iter().map(|Stage { name, runs, plan, .. }| {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -108,6 +109,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
             runs.to_string(),
             format!("{gflop:.3}"),
             ui::bytes(plan.weight_bytes),
+            ui::bytes(plan.streamed_bytes.each_run),
             ui::bytes(plan.working_bytes()),
             ui::bytes(plan.largest_binding()),
         ]

@@ -78,6 +78,22 @@ impl Executor {
         Plan::new(graph, &self.target())
     }
 
+    /// Says how a graph would run in so many bytes, see [`Plan::within`].
+    ///
+    /// # Errors
+    /// If it does not fit the device.
+    pub fn plan_within(&self, graph: &Graph, budget: u64) -> Result<Plan, PlanError> {
+        Plan::within(graph, &self.target(), budget)
+    }
+
+    /// Frees the constants that a graph does not use: they are brought again when they are needed.
+    pub fn keep_only_weights_of(&mut self, graph: &Graph) {
+        match self {
+            Self::Cpu(cpu) => cpu.keep_only_weights_of(graph),
+            Self::Gpu(gpu) => gpu.keep_only_weights_of(graph),
+        }
+    }
+
     /// Tries kernels for what is new in a graph, on a GPU that is to be tuned, and gives back the plan with the fastest; see
     /// [`GpuExecutor::tune`].
     ///

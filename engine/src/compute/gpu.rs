@@ -10,6 +10,7 @@ mod pipelines;
 mod proving;
 mod ranking;
 mod readback;
+mod streaming;
 mod timestamps;
 mod trials;
 mod tuning;

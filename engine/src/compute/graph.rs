@@ -230,6 +230,11 @@ impl Graph {
         &self.tensors[x.index()]
     }
 
+    /// The ids of all tensors.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TensorId> {
+        (0..self.tensors.len()).map(|index| TensorId(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
     /// All tensors; a [`TensorId`] counts them.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors

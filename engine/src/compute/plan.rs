@@ -2,6 +2,7 @@
 mod cost;
 mod memory;
 mod print;
+mod residency;
 
 pub use cost::Cost;
 pub use memory::Place;
@@ -15,7 +16,8 @@ use crate::{
     tensor::{DType, TensorDesc, TensorId},
     tuning::Choice,
 };
-use std::collections::HashMap;
+use residency::{Streaming, Visit};
+use std::collections::{HashMap, HashSet};
 
 /// What a graph is planned for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,16 +33,45 @@ pub enum PlanTarget {
 pub struct Plan {
     /// What it was made for.
     target: PlanTarget,
+    /// Bytes that it was to keep to.
+    budget: Option<u64>,
     /// One entry per node, in program order.
     pub ops: Vec<PlannedOp>,
     /// Sizes in bytes of the buffers that tensors take turns in.
     pub slots: Vec<u64>,
     /// By tensor (views included, which have their root's place).
     pub places: Vec<Place>,
-    /// Bytes of the constants that the graph uses: as they are stored, or on the CPU in the forms that its kernels read.
+    /// The nodes in program order, and between them the constants that are brought when they are needed.
+    pub steps: Vec<Step>,
+    /// Bytes of the constants that stay: as they are stored, or on the CPU in the forms that its kernels read.
     pub weight_bytes: u64,
+    /// Bytes of all constants that one run brings, and of those that are there at a time beside the slots.
+    pub streamed_bytes: StreamedBytes,
     /// Bytes of the state tensors that the graph uses.
     pub state_bytes: u64,
+}
+
+/// What a run does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Brings a constant that does not stay.
+    Bring {
+        /// The constant.
+        tensor: TensorId,
+        /// On a GPU, the slot that it comes to.
+        slot: Option<usize>,
+    },
+    /// Runs the op at this index.
+    Run(usize),
+}
+
+/// Bytes of constants that do not stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamedBytes {
+    /// Brought by one run.
+    pub each_run: u64,
+    /// There at a time, where that is in no slot: on the CPU.
+    pub at_a_time: u64,
 }
 
 /// One node, lowered.
@@ -54,6 +85,8 @@ pub struct PlannedOp {
     pub launches: Vec<Launch>,
     /// On the CPU, of each input that is a constant, the form in which it is read.
     pub forms: Vec<Option<WeightForm>>,
+    /// Of each input whether it is a constant that was brought for it; on a GPU with the slot that it lies in.
+    pub streamed: Vec<Option<Brought>>,
     /// Slots of its scratch buffers.
     pub scratch: Vec<usize>,
     /// The input whose buffer the output has taken over.
@@ -62,6 +95,15 @@ pub struct PlannedOp {
     pub cost: Cost,
     /// Between which forms there was a choice.
     pub choice: Option<Choice>,
+}
+
+/// Where a constant is that was brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// In a slot.
+    Slot(usize),
+    /// With the op that reads it: on the CPU.
+    Beside,
 }
 
 impl PlanTarget {
@@ -81,12 +123,78 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] if a tensor or binding does not fit the target.
     pub fn new(graph: &Graph, target: &PlanTarget) -> Result<Self, PlanError> {
+        Self::streaming(graph, target, &Streaming::default())
+    }
+
+    /// Plans a graph so that it takes no more than `budget` bytes, constants included: those that do not fit are brought in each run,
+    /// as early as there is room. If not even that fits, the plan takes as little as there is a way to.
+    ///
+    /// # Errors
+    /// [`PlanError`] if a tensor or binding does not fit the target.
+    pub fn within(graph: &Graph, target: &PlanTarget, budget: u64) -> Result<Self, PlanError> {
+        /// How often the bytes that stay are halved in search of the most that fit.
+        const HALVINGS: usize = 5;
+        let all = Self { budget: Some(budget), ..Self::new(graph, target)? };
+        let streamable = residency::streamable_bytes(graph, target);
+        if all.total_bytes() <= budget || streamable == 0 {
+            return Ok(all);
+        }
+        let plan = |resident, ahead| {
+            let streaming = Streaming::new(graph, target, resident, ahead);
+            Self::streaming(graph, target, &streaming).map(|plan| Self { budget: Some(budget), ..plan })
+        };
+        // The CPU packs with the cores that would compute meanwhile.
+        let ahead: &[usize] = if matches!(target, PlanTarget::Cpu) { &[0] } else { &[2, 1, 0] };
+        let mut best = None;
+        for ahead in ahead {
+            let least = plan(0, *ahead)?;
+            let fits = least.total_bytes() <= budget;
+            best = Some((least, *ahead));
+            if fits {
+                break;
+            }
+        }
+        let Some((mut best, ahead)) = best else { return Ok(all) };
+        if best.total_bytes() > budget {
+            return Ok(best);
+        }
+        let (mut fitting, mut step) = (0, streamable);
+        for _ in 0..HALVINGS {
+            step /= 2;
+            let more = plan(fitting + step, ahead)?;
+            if more.total_bytes() <= budget {
+                (best, fitting) = (more, fitting + step);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Plans the same graph anew, for the same device and bytes.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub(crate) fn again(&self, graph: &Graph, target: &PlanTarget) -> Result<Self, PlanError> {
+        match self.budget {
+            Some(budget) => Self::within(graph, target, budget),
+            None => Self::new(graph, target),
+        }
+    }
+
+    fn streaming(graph: &Graph, target: &PlanTarget, streaming: &Streaming) -> Result<Self, PlanError> {
+        let is_cpu = matches!(target, PlanTarget::Cpu);
+        let mut guests = Guests::default();
+        let mut steps = Vec::with_capacity(graph.nodes().len());
         let mut memory = memory::Memory::new(graph, matches!(target, PlanTarget::Cpu));
         let mut ops = Vec::with_capacity(graph.nodes().len());
         for (index, node) in graph.nodes().iter().enumerate() {
             let inputs = graph.descs(&node.inputs);
             let output = graph.desc(node.output).clone();
             check_elements(node.op.name(), &output)?;
+            for visit in streaming.before(index) {
+                let slot = (!is_cpu).then(|| memory.take_slot(visit.bytes));
+                steps.push(Step::Bring { tensor: visit.tensor, slot });
+                guests.come(*visit, slot);
+            }
             let aliased = memory.place_output(graph, index);
             let io = Io { inputs: &inputs, output: &output, aliased };
             let Lowered { launches, scratch, choice } = match target {
@@ -105,6 +213,8 @@ impl Plan {
             };
             let scratch = memory.place_scratch(&scratch);
             memory.release(graph, index, &scratch);
+            let streamed = node.inputs.iter().map(|id| guests.place(graph.root(*id))).collect();
+            guests.leave(index, &mut memory);
             let cost = match target {
                 PlanTarget::Cpu => {
                     let inputs = node.inputs.iter().map(|id| held(graph, *id)).collect::<Vec<_>>();
@@ -114,11 +224,24 @@ impl Plan {
                 PlanTarget::Gpu(_) => Cost::new(node.op.as_ref(), &io, &launches),
             };
             let (name, shape) = (node.op.name(), output.shape);
-            ops.push(PlannedOp { name, shape, launches, forms, scratch, aliased, cost, choice });
+            ops.push(PlannedOp { name, shape, launches, forms, streamed, scratch, aliased, cost, choice });
+            steps.push(Step::Run(index));
         }
         let (slots, places) = memory.finish(graph);
-        let (weight_bytes, state_bytes) = (weight_bytes(graph, target, &ops), state_bytes(graph, target));
-        Ok(Self { target: target.clone(), ops, slots, places, weight_bytes, state_bytes })
+        let weight_bytes = weight_bytes(graph, target, &ops, |root| !streaming.streams(root));
+        let (target, streamed_bytes) = (target.clone(), guests.bytes);
+        let state_bytes = state_bytes(graph, &target);
+        Ok(Self {
+            target,
+            budget: None,
+            ops,
+            slots,
+            places,
+            steps,
+            weight_bytes,
+            streamed_bytes,
+            state_bytes,
+        })
     }
 
     /// What it was made for.
@@ -137,9 +260,14 @@ impl Plan {
             && self.ops.iter().zip(graph.nodes()).all(same)
     }
 
-    /// Bytes of all slots and states: what a run needs beside the weights.
+    /// Bytes of all slots and states, and of constants that come and go: what a run needs beside the weights that stay.
     pub fn working_bytes(&self) -> u64 {
-        self.slots.iter().sum::<u64>() + self.state_bytes
+        self.slots.iter().sum::<u64>() + self.state_bytes + self.streamed_bytes.at_a_time
+    }
+
+    /// Bytes of all that a run needs.
+    pub fn total_bytes(&self) -> u64 {
+        self.weight_bytes + self.working_bytes()
     }
 
     /// Floating-point operations of one run.
@@ -171,6 +299,15 @@ impl Plan {
     pub fn largest_binding(&self) -> u64 {
         let bindings = self.ops.iter().flat_map(|op| &op.launches).flat_map(|d| &d.bindings);
         bindings.map(|b| b.size).max().unwrap_or(0)
+    }
+
+    /// The constants that do not stay.
+    pub(crate) fn streamed(&self) -> HashSet<TensorId> {
+        let brought = self.steps.iter().filter_map(|step| match step {
+            Step::Bring { tensor, .. } => Some(*tensor),
+            Step::Run(_) => None,
+        });
+        brought.collect()
     }
 
     /// Where a tensor lives.
@@ -240,15 +377,23 @@ fn check_bindings(op: &'static str, launches: &[Launch], target: &Target) -> Res
 }
 
 /// Bytes of the weights, each once for each form in which it is read.
-fn weight_bytes(graph: &Graph, target: &PlanTarget, ops: &[PlannedOp]) -> u64 {
+fn weight_bytes(
+    graph: &Graph,
+    target: &PlanTarget,
+    ops: &[PlannedOp],
+    stays: impl Fn(TensorId) -> bool,
+) -> u64 {
     if let PlanTarget::Gpu(_) = target {
-        let weights = graph.tensors().iter().filter(|tensor| tensor.weight().is_some());
-        return weights.map(|tensor| memory::bytes(&tensor.desc, false)).sum();
+        let tensors = graph.ids().map(|id| (id, graph.tensor_of(id)));
+        let weights = tensors.filter(|(id, tensor)| tensor.weight().is_some() && stays(*id));
+        return weights.map(|(_, tensor)| memory::bytes(&tensor.desc, false)).sum();
     }
     let mut read: HashMap<(u64, WeightForm), u64> = HashMap::new();
     for (node, op) in graph.nodes().iter().zip(ops) {
         for (input, form) in node.inputs.iter().zip(&op.forms) {
-            if let (Some(weight), Some(form)) = (graph.weight_of(*input), form) {
+            if let (Some(weight), Some(form)) = (graph.weight_of(*input), form)
+                && stays(graph.root(*input))
+            {
                 read.insert((weight.id(), *form), form.bytes(weight.desc()));
             }
         }
@@ -259,6 +404,38 @@ fn weight_bytes(graph: &Graph, target: &PlanTarget, ops: &[PlannedOp]) -> u64 {
 fn state_bytes(graph: &Graph, target: &PlanTarget) -> u64 {
     let states = graph.tensors().iter().filter(|tensor| matches!(tensor.origin, Origin::State(_)));
     states.map(|tensor| memory::bytes(&tensor.desc, matches!(target, PlanTarget::Cpu))).sum()
+}
+
+/// The constants that are there for a while.
+#[derive(Debug, Default)]
+struct Guests {
+    there: Vec<(Visit, Option<usize>)>,
+    bytes: StreamedBytes,
+}
+
+impl Guests {
+    fn come(&mut self, visit: Visit, slot: Option<usize>) {
+        self.there.push((visit, slot));
+        self.bytes.each_run += visit.bytes;
+        let beside = self.there.iter().filter(|(_, slot)| slot.is_none()).map(|(visit, _)| visit.bytes).sum();
+        self.bytes.at_a_time = self.bytes.at_a_time.max(beside);
+    }
+
+    fn place(&self, root: TensorId) -> Option<Brought> {
+        let (_, slot) = self.there.iter().find(|(visit, _)| visit.tensor == root)?;
+        Some(slot.map_or(Brought::Beside, Brought::Slot))
+    }
+
+    /// Frees those that node `index` reads last.
+    fn leave(&mut self, index: usize, memory: &mut memory::Memory) {
+        self.there.retain(|(visit, slot)| {
+            let stays = visit.last > index;
+            if !stays && let Some(slot) = slot {
+                memory.free(*slot);
+            }
+            stays
+        });
+    }
 }
 
 /// In which forms the CPU reads those inputs of a node that are constants.

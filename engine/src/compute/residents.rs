@@ -1,9 +1,12 @@
 //! What outlives a program in an executor's memory: constants and states, each until nobody holds its handle.
 use crate::{
-    graph::{State, WeakState},
+    graph::{Graph, State, WeakState},
     weight::{WeakWeight, Weight},
 };
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
 
 /// Constants, one for each weight and form, and states.
 #[derive(Debug)]
@@ -51,6 +54,18 @@ impl<F: Eq + Hash, W, S> Residents<F, W, S> {
             Resident { handle: state.downgrade(), value, bytes }
         });
         &mut resident.value
+    }
+
+    /// Frees the constants that a graph does not use.
+    pub(crate) fn keep_only_weights_of(&mut self, graph: &Graph) {
+        let used: HashSet<u64> =
+            graph.tensors().iter().filter_map(|tensor| Some(tensor.weight()?.id())).collect();
+        self.weights.retain(|(id, _), _| used.contains(id));
+    }
+
+    /// Counts a constant that was brought and is not held.
+    pub(crate) fn note_brought(&mut self, bytes: u64) {
+        self.brought += bytes;
     }
 
     /// Frees what nobody holds the handle of any more.

@@ -51,7 +51,7 @@ pub(super) struct ChunkRun {
 impl ChunkPlans {
     /// Bytes on the device while one run after the other is ready.
     fn in_turn(&self) -> u64 {
-        self.runs.iter().map(|run| run.plan.weight_bytes + run.plan.working_bytes()).max().unwrap_or(0)
+        self.runs.iter().map(|run| run.plan.total_bytes()).max().unwrap_or(0)
     }
 
     /// Bytes on the device while all runs are ready: their buffers add up, weights and states are shared.

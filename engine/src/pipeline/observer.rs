@@ -1,6 +1,6 @@
 //! What a run reports while it goes on.
 use super::{EngineError, Snapshot};
-use crate::{run::Timing, send::MaybeSend, video::Frame};
+use crate::{plan::Plan, run::Timing, send::MaybeSend, video::Frame};
 use std::{ops::ControlFlow, time::Duration};
 
 /// Something has happened.
@@ -119,11 +119,17 @@ pub struct PlannedMemory {
     pub weights: u64,
     /// Slots and states of the largest stage.
     pub working: u64,
+    /// Constants that each run of a stage brings because they do not stay, of the stage with the most.
+    pub streamed: u64,
+    /// All of the largest stage.
+    pub total: u64,
 }
 
 impl PlannedMemory {
-    pub(super) fn include(&mut self, weights: u64, working: u64) {
-        self.weights = self.weights.max(weights);
-        self.working = self.working.max(working);
+    pub(super) fn include(&mut self, plan: &Plan) {
+        self.weights = self.weights.max(plan.weight_bytes);
+        self.working = self.working.max(plan.working_bytes());
+        self.streamed = self.streamed.max(plan.streamed_bytes.each_run);
+        self.total = self.total.max(plan.total_bytes());
     }
 }

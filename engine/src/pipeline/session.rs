@@ -178,7 +178,11 @@ impl<'a> Session<'a> {
         stage: &'static str,
         graph: Graph,
     ) -> Result<Program, EngineError> {
-        let plan = self.pipeline.executor.plan(&graph)?;
+        let executor = &self.pipeline.executor;
+        let plan = match self.options.memory {
+            Some(budget) => executor.plan_within(&graph, budget)?,
+            None => executor.plan(&graph)?,
+        };
         self.prepare_planned(stage, graph, plan).await
     }
 
@@ -193,10 +197,12 @@ impl<'a> Session<'a> {
         plan: Plan,
     ) -> Result<Program, EngineError> {
         if let Some(budget) = self.options.memory {
-            let needed = plan.weight_bytes + plan.working_bytes();
+            let needed = plan.total_bytes();
             if needed > budget {
                 return Err(EngineError::Memory { stage, needed, budget });
             }
+            // What stages before have left there was in nobody's plan.
+            self.pipeline.executor.keep_only_weights_of(&graph);
         }
         let Self { observer, pipeline, .. } = self;
         let mut tell = |event: TuningEvent<'_>| {
@@ -206,7 +212,7 @@ impl<'a> Session<'a> {
             })
         };
         let plan = pipeline.executor.tune(&graph, plan, &mut tell).await?;
-        self.planned.include(plan.weight_bytes, plan.working_bytes());
+        self.planned.include(&plan);
         let mut tell = |done, total| observer.event(Event::Compiling { done, total });
         Ok(pipeline.executor.compile_observed(graph, plan, &mut tell).await?)
     }

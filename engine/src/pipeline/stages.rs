@@ -61,7 +61,10 @@ impl VideoPipeline {
 
 impl Builder<'_> {
     fn add(&mut self, name: &'static str, runs: usize, graph: Graph) -> Result<(), EngineError> {
-        let plan = Plan::new(&graph, &self.target)?;
+        let plan = match self.options.memory {
+            Some(budget) => Plan::within(&graph, &self.target, budget)?,
+            None => Plan::new(&graph, &self.target)?,
+        };
         self.stages.push(Stage { name, runs, graph, plan });
         Ok(())
     }

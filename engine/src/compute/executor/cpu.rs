@@ -3,7 +3,7 @@ use crate::{
     cpu::{CpuInput, CpuIo, FormedWeight, WeightForm, widen},
     error::{CompileError, RunError},
     graph::{Graph, Origin, State},
-    plan::{Place, Plan, PlanTarget},
+    plan::{Brought, Place, Plan, PlanTarget, PlannedOp},
     residents::Residents,
     run::{self, Cancel, RunInput, Timing},
     stopwatch::Stopwatch,
@@ -50,7 +50,12 @@ impl CpuExecutor {
         let mut constants = Vec::with_capacity(plan.ops.len());
         for (node, op) in graph.nodes().iter().zip(&plan.ops) {
             let inputs = node.inputs.iter().zip(&op.forms);
-            let constant = |(id, form): (&TensorId, &Option<WeightForm>)| {
+            let inputs = inputs.zip(&op.streamed);
+            let constant = |((id, form), streamed): ((&TensorId, &Option<WeightForm>), &Option<Brought>)| {
+                // What does not stay is brought when its op runs.
+                if streamed.is_some() {
+                    return None;
+                }
                 Some(self.constant(graph.weight_of(*id)?, (*form)?))
             };
             constants.push(inputs.map(constant).collect());
@@ -105,7 +110,24 @@ impl CpuExecutor {
         Ok(())
     }
 
+    /// The constants that an op reads and that do not stay, by its inputs.
+    fn bring(&mut self, graph: &Graph, op: &PlannedOp, inputs: &[TensorId]) -> Vec<Option<Constant>> {
+        let mut brought = Vec::with_capacity(inputs.len());
+        for ((id, form), streamed) in inputs.iter().zip(&op.forms).zip(&op.streamed) {
+            brought.push(match (graph.weight_of(*id), form, streamed) {
+                (Some(weight), Some(form), Some(_)) => {
+                    self.residents.note_brought(form.bytes(weight.desc()));
+                    Some(Constant::new(weight, *form))
+                }
+                _ => None,
+            });
+        }
+        brought
+    }
+
     fn run_node(&mut self, program: &mut CpuProgram, index: usize) {
+        let brought =
+            self.bring(&program.graph, &program.plan.ops[index], &program.graph.nodes()[index].inputs);
         let CpuProgram { graph, plan, constants, slots } = program;
         let node = &graph.nodes()[index];
         let output_desc = graph.desc(node.output);
@@ -117,7 +139,8 @@ impl CpuExecutor {
             _ => Vec::new(),
         };
         let descs = graph.descs(&node.inputs);
-        let input = |(i, id): (usize, &TensorId)| match (&constants[index][i], graph.weight_of(*id)) {
+        let constant = |i: usize| constants[index][i].as_ref().or(brought[i].as_ref());
+        let input = |(i, id): (usize, &TensorId)| match (constant(i), graph.weight_of(*id)) {
             _ if aliased == Some(i) => CpuInput::Aliased,
             (Some(constant), Some(weight)) => constant.input(weight),
             _ => CpuInput::Dense(self.values(graph, plan, slots, *id)),
@@ -160,6 +183,11 @@ impl CpuExecutor {
         let data = self.state(state);
         data.fill(0.0);
         data[..values.len()].copy_from_slice(values);
+    }
+
+    /// Frees the constants that a graph does not use.
+    pub fn keep_only_weights_of(&mut self, graph: &Graph) {
+        self.residents.keep_only_weights_of(graph);
     }
 
     /// Bytes of the constants and states that somebody still holds the handle of.

@@ -29,6 +29,15 @@ pub(super) async fn upload(gpu: &Gpu, weight: &Weight) -> Result<wgpu::Buffer, D
     Ok(buffer)
 }
 
+/// A constant in a part of memory that others had before; returns its bytes.
+pub(super) async fn bring(gpu: &Gpu, weight: &Weight, buffer: &wgpu::Buffer) -> Result<u64, DeviceError> {
+    let bytes = weight.bytes();
+    let what = format!("weight `{}`", weight.name());
+    gpu.scoped(&what, bytes.len() as u64, || write_in_pieces(gpu, buffer, &bytes)).await?;
+    weight.release_pages();
+    Ok(bytes.len() as u64)
+}
+
 /// A zeroed storage buffer of at least one word.
 pub(super) async fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
     let size = bytes.next_multiple_of(4).max(4);

@@ -5,6 +5,7 @@ use super::{
     pacing::Pacing,
     pipelines::Pipelines,
     readback,
+    streaming::Bringing,
     timestamps::{self, Timestamps},
     tuning::Tuner,
 };
@@ -12,7 +13,7 @@ use crate::{
     error::{CompileError, DeviceError, RunError},
     graph::{Graph, Origin, State},
     op::{Binding, Launch, Operand},
-    plan::{Place, Plan, PlanTarget},
+    plan::{Brought, Place, Plan, PlanTarget},
     residents::Residents,
     run::{self, Cancel, CompileObserver, RunInput, Timing},
     stopwatch::Stopwatch,
@@ -35,18 +36,18 @@ pub struct GpuExecutor {
 #[derive(Debug)]
 pub struct GpuProgram {
     graph: Graph,
-    plan: Plan,
+    pub(super) plan: Plan,
     slots: Vec<wgpu::Buffer>,
     /// By tensor: the buffers of weights and states.
     constants: Vec<Option<wgpu::Buffer>>,
-    launches: Vec<Queued>,
+    pub(super) launches: Vec<Queued>,
 }
 
 /// A bound launch, which one of the plan it is, and its work.
 #[derive(Debug)]
-struct Queued {
+pub(super) struct Queued {
     bound: BoundLaunch,
-    op: usize,
+    pub(super) op: usize,
     /// Its position among the launches of its op.
     index: usize,
     units: u64,
@@ -93,8 +94,10 @@ impl GpuExecutor {
             slots.push(buffers::slot(&self.gpu, *bytes).await?);
         }
         let mut constants = Vec::with_capacity(graph.tensors().len());
-        for tensor in graph.tensors() {
+        let streamed = plan.streamed();
+        for (id, tensor) in graph.ids().zip(graph.tensors()) {
             constants.push(match &tensor.origin {
+                Origin::Weight(_) if streamed.contains(&id) => None,
                 Origin::Weight(weight) => Some(self.weight(weight).await?),
                 Origin::State(state) => Some(self.state(state).await?),
                 _ => None,
@@ -159,7 +162,10 @@ impl GpuExecutor {
     ) -> Result<&'a wgpu::Buffer, DeviceError> {
         let node = &program.graph.nodes()[op];
         let found = match operand {
-            Operand::Input(index) => program.buffer(node.inputs[index]),
+            Operand::Input(index) => match program.plan.ops[op].streamed[index] {
+                Some(Brought::Slot(slot)) => program.slots.get(slot),
+                _ => program.buffer(node.inputs[index]),
+            },
             Operand::Output => program.buffer(node.output),
             Operand::Scratch(index) => program.slots.get(program.plan.ops[op].scratch[index]),
             Operand::Unused => self.dummy.as_ref(),
@@ -187,12 +193,19 @@ impl GpuExecutor {
             None => None,
         };
         let mut start = 0;
+        let mut bringing = Bringing::default();
         while start < program.launches.len() {
             if cancel.is_cancelled() {
                 return Err(RunError::Cancelled);
             }
+            self.bring(program, &mut bringing, start).await?;
             let end = self.end_of_submission(program, start, timestamps.is_some());
-            let durations = self.submit(&program.launches[start..end], timestamps.as_ref()).await?;
+            let end = bringing.end(program, start, end);
+            let (clock, submission) = self.submit(&program.launches[start..end], timestamps.as_ref()).await?;
+            // The next constants come while the device works.
+            self.bring(program, &mut bringing, end).await?;
+            let durations =
+                self.finish(&program.launches[start..end], clock, submission, timestamps.as_ref()).await?;
             if let Some(timings) = timings.as_deref_mut() {
                 for (launch, duration) in program.launches[start..end].iter().zip(durations) {
                     let op = &program.plan.ops[launch.op];
@@ -216,11 +229,29 @@ impl GpuExecutor {
         if timed { end.min(start + timestamps::CAPACITY) } else { end }
     }
 
+    /// Brings the constants that may come once all launches before `launch` are submitted.
+    async fn bring(
+        &mut self,
+        program: &GpuProgram,
+        bringing: &mut Bringing,
+        launch: usize,
+    ) -> Result<(), DeviceError> {
+        while let Some((tensor, slot)) = bringing.next(program, launch) {
+            let (Some(weight), Some(buffer)) = (program.graph.weight_of(tensor), program.slots.get(slot))
+            else {
+                return Err(DeviceError::Validation("a constant to be brought has no place".to_owned()));
+            };
+            let bytes = buffers::bring(&self.gpu, weight, buffer).await?;
+            self.residents.note_brought(bytes);
+        }
+        Ok(())
+    }
+
     async fn submit(
         &mut self,
         launches: &[Queued],
         timestamps: Option<&Timestamps>,
-    ) -> Result<Vec<std::time::Duration>, DeviceError> {
+    ) -> Result<(Stopwatch, wgpu::SubmissionIndex), DeviceError> {
         let clock = Stopwatch::start();
         let submission = self
             .gpu
@@ -240,6 +271,17 @@ impl GpuExecutor {
                 self.gpu.queue.submit([encoder.finish()])
             })
             .await?;
+        Ok((clock, submission))
+    }
+
+    /// Waits for a submission.
+    async fn finish(
+        &mut self,
+        launches: &[Queued],
+        clock: Stopwatch,
+        submission: wgpu::SubmissionIndex,
+        timestamps: Option<&Timestamps>,
+    ) -> Result<Vec<std::time::Duration>, DeviceError> {
         self.gpu.wait(submission).await?;
         self.pacing.learn(launches.iter().map(|l| l.units).sum(), clock.elapsed());
         match timestamps {
@@ -282,6 +324,11 @@ impl GpuExecutor {
         let mut all = values.to_vec();
         all.resize(state.desc().elements(), 0.0);
         buffers::write(&self.gpu, &buffer, state.desc(), &all).await
+    }
+
+    /// Frees the constants that a graph does not use.
+    pub fn keep_only_weights_of(&mut self, graph: &Graph) {
+        self.residents.keep_only_weights_of(graph);
     }
 
     /// Bytes of the constants and states that somebody still holds the handle of.

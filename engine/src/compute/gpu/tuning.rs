@@ -142,7 +142,7 @@ impl GpuExecutor {
             return Ok(plan);
         }
         // What is known has grown since the plan was made. The old one runs in any case.
-        Ok(Plan::new(graph, &target).unwrap_or(plan))
+        Ok(plan.again(graph, &target).unwrap_or(plan))
     }
 
     /// What has been tried on this device; `None` if it is not tuned.

@@ -135,7 +135,12 @@ impl Memory {
         (self.slots, self.places)
     }
 
-    fn take_slot(&mut self, size: u64) -> usize {
+    /// Lets others have a slot.
+    pub(super) fn free(&mut self, slot: usize) {
+        self.free.push(slot);
+    }
+
+    pub(super) fn take_slot(&mut self, size: u64) -> usize {
         let fitting = (0..self.free.len())
             .filter(|i| self.slots[self.free[*i]] >= size)
             .min_by_key(|i| self.slots[self.free[*i]]);

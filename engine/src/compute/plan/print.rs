@@ -26,6 +26,10 @@ impl fmt::Display for Plan {
             }
             writeln!(f)?;
         }
+        let streamed = self.streamed_bytes.each_run;
+        if streamed > 0 {
+            writeln!(f, "{:.1} MB of weights do not stay: each run brings them", streamed as f64 / 1e6)?;
+        }
         writeln!(
             f,
             "{} ops, {} launches ({} unfused), {:.2} GFLOP, {:.1} MB moved; {} slots and states {:.1} MB, weights {:.1} MB, \
