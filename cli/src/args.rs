@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     /// Show what is in a model folder, or with which settings a video was made
     Inspect(InspectArgs),
+    /// Show what is kept between runs, or remove it
+    Cache(CacheArgs),
     /// Measure the kernels, or the stages of a model, on a device
     Bench(BenchArgs),
 }
@@ -80,6 +82,10 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "BYTES", value_parser = byte_count, allow_hyphen_values = true, help_heading = "Computing")]
     pub(crate) memory: Option<u64>,
 
+    /// Encode the prompt anew, and do not keep what comes out; else the second run of a prompt loads no text encoder
+    #[arg(long, help_heading = "Computing")]
+    pub(crate) no_cache: bool,
+
     /// How kernels are chosen
     #[command(flatten)]
     pub(crate) tuning: TuneArgs,
@@ -119,6 +125,14 @@ pub(crate) struct DevicesArgs {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `kinora cache`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// Remove it all: the next runs make it again
+    #[arg(long)]
+    pub(crate) clear: bool,
 }
 
 /// `kinora inspect`.
@@ -324,7 +338,7 @@ mod tests {
     fn everything_has_a_flag() {
         let line = "kinora generate x -m m --transformer t --text-encoder e --vae v --tokenizer k --lora l:0.5 --lora l2 -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
-                    --initial-latents l --memory 8G --device gpu:3 --threads 2 --no-tune --precision f16 --trace t --dump d --quiet";
+                    --initial-latents l --memory 8G --device gpu:3 --threads 2 --no-cache --no-tune --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let Command::Generate(args) = cli.command else { panic!() };
         assert_eq!(args.device, DeviceArg::Gpu(Some(3)));

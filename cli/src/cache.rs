@@ -1,8 +1,9 @@
-//! Where compiled GPU pipelines and what was measured of them are kept between runs.
+//! Where compiled GPU pipelines, what was measured of them and encoded prompts are kept between runs.
 
 use crate::args::TuneArgs;
 use engine::compute::gpu::GpuOptions;
 use engine::compute::tuner::{TuningMode, TuningOptions};
+use engine::pipeline::TextCache;
 use std::path::PathBuf;
 
 /// A GPU as commands use it: with what is kept, and tuned as asked.
@@ -27,6 +28,27 @@ pub(crate) fn pipelines() -> Option<PathBuf> {
 /// A folder for tuning tables, which the first of them makes.
 pub(crate) fn tuning() -> Option<PathBuf> {
     Some(folder()?.join("tuning"))
+}
+
+/// Bytes that encoded prompts may take: some hundred of them.
+const MOST_TEXTS: u64 = 500_000_000;
+
+/// Where encoded prompts are kept, which the first of them makes; none if they are not to be.
+pub(crate) fn texts(no_cache: bool) -> Option<TextCache> {
+    if no_cache {
+        return None;
+    }
+    Some(TextCache { folder: folder()?.join("texts"), most_bytes: MOST_TEXTS })
+}
+
+/// The folders of all that is kept, with what is in them.
+pub(crate) fn folders() -> Option<(PathBuf, [(&'static str, &'static str); 3])> {
+    let all = [
+        ("texts", "encoded prompts"),
+        ("pipelines", "compiled kernels"),
+        ("tuning", "which kernels are the fastest"),
+    ];
+    Some((folder()?, all))
 }
 
 fn folder() -> Option<PathBuf> {

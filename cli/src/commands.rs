@@ -1,6 +1,7 @@
 //! One module to each subcommand.
 
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod devices;
 pub(crate) mod generate;
 pub(crate) mod inspect;

@@ -21,6 +21,7 @@ mod sizes;
 mod snapshot;
 mod stages;
 mod taps;
+mod text_cache;
 mod weights;
 
 pub use device::{DeviceChoice, open_executor};
@@ -34,4 +35,5 @@ pub use request::{RecordedNoise, Request, Settings};
 pub use session::{Job, JobOptions};
 pub use snapshot::Snapshot;
 pub use stages::Stage;
+pub use text_cache::TextCache;
 pub use weights::WeightPolicy;

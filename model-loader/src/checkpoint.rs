@@ -1,6 +1,7 @@
 //! The weights of one component: one file, or several with an index.
 
 mod edit;
+mod fingerprint;
 mod scaled;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -33,6 +33,13 @@ fn kind(kind: AdapterKind) -> &'static str {
     }
 }
 
+/// `24.0 GB of memory (22.1 GB for runs), `, as far as it is known.
+fn memory(adapter: &AdapterSummary) -> String {
+    let Some(bytes) = adapter.memory_bytes else { return String::new() };
+    let usable = adapter.usable_bytes().map(|usable| format!(" ({} for runs)", ui::bytes(usable)));
+    format!("{} of memory{}, ", ui::bytes(bytes), usable.unwrap_or_default())
+}
+
 fn as_text(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>) -> String {
     let mut text = String::new();
     for (index, adapter) in adapters.iter().enumerate() {
@@ -43,7 +50,7 @@ fn as_text(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>
         let _ = writeln!(
             text,
             "       limits: {}{} a binding, {} a buffer, {} of workgroup memory, {} invocations a workgroup",
-            adapter.memory_bytes.map(|bytes| format!("{} of memory, ", ui::bytes(bytes))).unwrap_or_default(),
+            memory(adapter),
             ui::bytes(target.max_binding_bytes),
             ui::bytes(target.max_buffer_bytes),
             ui::bytes(target.max_workgroup_bytes.into()),
@@ -75,6 +82,8 @@ fn as_json(adapters: &[AdapterSummary], threads: usize, tables: Option<&[Tuned]>
                 "backend": adapter.backend,
                 "driver": adapter.driver,
                 "memory_bytes": adapter.memory_bytes,
+                "free_bytes": adapter.free_bytes,
+                "usable_bytes": adapter.usable_bytes(),
                 "limits": {
                     "binding_bytes": target.max_binding_bytes,
                     "buffer_bytes": target.max_buffer_bytes,
@@ -166,6 +175,7 @@ mod tests {
             backend: "Vulkan".into(),
             driver: "driver 1.2".into(),
             memory_bytes: None,
+            free_bytes: None,
             target: Target { software: kind == AdapterKind::Software, ..Target::webgpu_defaults() },
             pipeline_cache: false,
             timestamps: false,

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         device: args.device.clone().into(),
         precision: args.precision.asked(is_compared || args.source.is_embedded()),
         gpu: cache::gpu_options(args.tuning),
+        texts: cache::texts(args.no_cache),
         ..LoadOptions::default()
     };
     let Request { target, model, settings, options: job_options, .. } = request;

@@ -86,6 +86,14 @@ impl Executor {
         Plan::within(graph, &self.target(), budget)
     }
 
+    /// Bytes that runs may take on the device, where that is known; see [`crate::adapter::AdapterSummary::usable_bytes`].
+    pub fn usable_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::Gpu(gpu) => gpu.gpu().summary().usable_bytes(),
+        }
+    }
+
     /// Frees the constants that a graph does not use: they are brought again when they are needed.
     pub fn keep_only_weights_of(&mut self, graph: &Graph) {
         match self {

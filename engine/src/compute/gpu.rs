@@ -5,6 +5,7 @@ mod executor;
 mod experimental;
 mod launch;
 mod loss;
+mod memory;
 mod pacing;
 mod pipelines;
 mod proving;

@@ -126,6 +126,7 @@ mod tests {
             backend: (*backend).to_owned(),
             driver: String::new(),
             memory_bytes: None,
+            free_bytes: None,
             target: Target::webgpu_defaults(),
             pipeline_cache: false,
             timestamps: false,

@@ -4,6 +4,7 @@ use super::{
     faults::{FaultyStage, Part},
     session::{Session, output},
     taps,
+    text_cache::TextKey,
 };
 use crate::{
     models::{Context, ContextInputs, DenoisingTransformer, Padding, TextEncoder, embeds_name},
@@ -72,15 +73,9 @@ async fn encode_prompt(
     name: &str,
     text: &str,
 ) -> Result<(Vec<f32>, usize), EngineError> {
-    let encoder = session.pipeline.networks.encoder(&session.pipeline.model, index)?;
     let opened = &session.pipeline.model.encoders[index];
     let (length, style, width) = (opened.length(), opened.spec.style, opened.model.width());
-    let cleaned = if style.cleaned { prompt::clean(text) } else { text.to_owned() };
-    let encoding = opened.tokenizer.encode(&cleaned, length)?;
-    let mut ids = encoding.ids.clone();
-    if style.padding == Padding::Tokens {
-        ids.resize(length, opened.tokenizer.pad_id());
-    }
+    let (encoding, ids) = tokens(session, index, text)?;
     if encoding.truncated {
         let which = if name == "cond" { "prompt" } else { "negative prompt" };
         session.report(Event::Notice(&format!(
@@ -88,7 +83,15 @@ async fn encode_prompt(
             encoding.tokens_total
         )))?;
     }
-    let hidden = hidden_states(session, encoder.as_ref(), index, name, &encoding, &ids).await?;
+    let hidden = match kept(session, index, &ids) {
+        Some(hidden) => hidden,
+        None => {
+            let encoder = session.pipeline.networks.encoder(&session.pipeline.model, index)?;
+            let hidden = hidden_states(session, encoder.as_ref(), index, name, &encoding, &ids).await?;
+            keep(session, index, &ids, &hidden)?;
+            hidden
+        }
+    };
     let tokens = encoding.ids.len();
     let mut padded = hidden;
     padded.resize(length * width, 0.0);
@@ -99,6 +102,50 @@ async fn encode_prompt(
         taps::report_data(session, &format!("{}.cond.embeds", key(index)), vec![1, shown, width], data)?;
     }
     Ok((padded, tokens))
+}
+
+/// What encoder `index` made of these tokens in an earlier run. A dump shows how they are made, so it looks for none.
+fn kept(session: &Session<'_>, index: usize, ids: &[u32]) -> Option<Vec<f32>> {
+    let cache = session.pipeline.options.texts.as_ref().filter(|_| !session.options.dump)?;
+    let width = session.pipeline.model.encoders[index].model.width();
+    let (weights, device) = session.pipeline.text_key(index);
+    cache.read(&TextKey { weights, device: &device, ids }, ids.len() * width)
+}
+
+/// Keeps it for later ones.
+fn keep(session: &mut Session<'_>, index: usize, ids: &[u32], hidden: &[f32]) -> Result<(), EngineError> {
+    let Some(cache) = session.pipeline.options.texts.clone().filter(|_| !session.options.dump) else {
+        return Ok(());
+    };
+    let (weights, device) = session.pipeline.text_key(index);
+    match cache.write(&TextKey { weights, device: &device, ids }, hidden) {
+        Ok(()) => Ok(()),
+        Err(notice) => session.report(Event::Notice(&notice)),
+    }
+}
+
+/// Whether all texts of the job were encoded in earlier runs, so that no encoder is needed.
+pub(super) fn all_kept(session: &Session<'_>) -> bool {
+    session.pipeline.options.texts.is_some()
+        && texts(session).iter().all(|(_, text)| {
+            (0..session.pipeline.model.encoders.len()).all(|index| {
+                let encoding = tokens(session, index, text);
+                encoding.is_ok_and(|(_, ids)| kept(session, index, &ids).is_some())
+            })
+        })
+}
+
+/// The tokens of a text for encoder `index`, and what it reads of them.
+fn tokens(session: &Session<'_>, index: usize, text: &str) -> Result<(Encoding, Vec<u32>), EngineError> {
+    let opened = &session.pipeline.model.encoders[index];
+    let (length, style) = (opened.length(), opened.spec.style);
+    let cleaned = if style.cleaned { prompt::clean(text) } else { text.to_owned() };
+    let encoding = opened.tokenizer.encode(&cleaned, length)?;
+    let mut ids = encoding.ids.clone();
+    if style.padding == Padding::Tokens {
+        ids.resize(length, opened.tokenizer.pad_id());
+    }
+    Ok((encoding, ids))
 }
 
 /// Runs encoder `index`: `[ids, width]`.

@@ -10,6 +10,7 @@ use model_loader::{
     Format, ModelFolder, Tokenizer, WeightSource,
     config::{GenerationConfig, ModelScheduler},
 };
+use std::sync::OnceLock;
 
 /// A model's files, read as far as no device is needed.
 #[derive(Debug)]
@@ -29,9 +30,15 @@ pub(super) struct OpenEncoder {
     pub(super) spec: EncoderSpec,
     pub(super) model: Box<dyn TextEncoderModel>,
     pub(super) tokenizer: Tokenizer,
+    fingerprint: OnceLock<[u8; 32]>,
 }
 
 impl OpenEncoder {
+    /// What tells its weights from others, worked out once.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        *self.fingerprint.get_or_init(|| self.model.weights().fingerprint())
+    }
+
     /// Padded length: the smaller of what the family publishes and what the tokenizer's config says.
     pub(super) fn length(&self) -> usize {
         let longest = self.spec.style.length;
@@ -50,7 +57,8 @@ impl Model {
         let open = |spec: EncoderSpec| -> Result<OpenEncoder, EngineError> {
             let class = index.class(spec.component).unwrap_or("null");
             let model = encoders::open(folder, spec.component, class)?;
-            Ok(OpenEncoder { spec, model, tokenizer: Tokenizer::open(folder, spec.tokenizer)? })
+            let tokenizer = Tokenizer::open(folder, spec.tokenizer)?;
+            Ok(OpenEncoder { spec, model, tokenizer, fingerprint: OnceLock::new() })
         };
         let encoders = family.encoders().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let widths: Vec<usize> = encoders.iter().map(|encoder| encoder.model.width()).collect();

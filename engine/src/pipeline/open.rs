@@ -1,6 +1,6 @@
 //! A model on a device, open for one job after the other.
 use super::{
-    DeviceChoice, EngineError, Job, Model, Notice, Report, Request, Settings, WeightPolicy,
+    DeviceChoice, EngineError, Job, Model, Notice, Report, Request, Settings, TextCache, WeightPolicy,
     device::open_executor, session::Session, weights::Networks,
 };
 use crate::{
@@ -24,6 +24,8 @@ pub struct LoadOptions {
     pub gpu: GpuOptions,
     /// How long weights stay on the device.
     pub weights: WeightPolicy,
+    /// Where encoded prompts are kept between runs; none to encode each anew.
+    pub texts: Option<TextCache>,
 }
 
 impl Default for LoadOptions {
@@ -34,6 +36,7 @@ impl Default for LoadOptions {
             precision: Some(Precision::F32),
             gpu: GpuOptions::default(),
             weights: WeightPolicy::default(),
+            texts: None,
         }
     }
 }
@@ -44,10 +47,12 @@ pub struct VideoPipeline {
     pub(super) model: Model,
     pub(super) executor: Executor,
     pub(super) networks: Networks,
-    options: LoadOptions,
+    pub(super) options: LoadOptions,
     precision: Precision,
     device_name: String,
     device_is_lost: bool,
+    /// Bytes that a stage may take on the device, where that is known.
+    pub(super) usable_bytes: Option<u64>,
 }
 
 impl VideoPipeline {
@@ -69,7 +74,17 @@ impl VideoPipeline {
                 .await?;
         let precision = options.precision.unwrap_or_else(|| model.precision_on(&executor));
         let networks = Networks::new(options.weights);
-        Ok(Self { model, executor, networks, options, precision, device_name, device_is_lost: false })
+        let usable_bytes = executor.usable_bytes();
+        Ok(Self {
+            model,
+            executor,
+            networks,
+            options,
+            precision,
+            device_name,
+            device_is_lost: false,
+            usable_bytes,
+        })
     }
 
     /// A pipeline for its [`VideoPipeline::stages`] alone, in any precision, also one that the CPU, its only device, does not run.
@@ -86,7 +101,13 @@ impl VideoPipeline {
             precision,
             device_name: "no device".to_owned(),
             device_is_lost: false,
+            usable_bytes: None,
         }
+    }
+
+    /// Bytes that a stage may take on the device where no job says otherwise; `None` where that is not known.
+    pub fn usable_bytes(&self) -> Option<u64> {
+        self.usable_bytes
     }
 
     /// The model.
@@ -137,6 +158,9 @@ impl VideoPipeline {
             Session::new(self, Job { settings, options, observer: &mut *observer, cancel, from })?;
         let result = match session.run().await {
             Err(EngineError::Device(error @ DeviceError::Lost(_))) => session.run_again(&error).await,
+            Err(EngineError::Device(error @ DeviceError::OutOfMemory { .. })) => {
+                session.run_smaller(&error).await
+            }
             result => result,
         };
         let report = session.report_so_far();
@@ -151,6 +175,15 @@ impl VideoPipeline {
         (self.executor, self.device_name) = open_executor(device, self.precision, gpu).await?;
         self.device_is_lost = false;
         Ok(())
+    }
+
+    /// What decides the hidden states of encoder `index` beside its tokens: its weights, and the device that computes them in f32.
+    pub(super) fn text_key(&self, index: usize) -> ([u8; 32], String) {
+        let driver = match &self.executor {
+            Executor::Cpu(_) => String::new(),
+            Executor::Gpu(gpu) => gpu.gpu().summary().driver.clone(),
+        };
+        (self.model.encoders[index].fingerprint(), format!("{} {driver}", self.device_name))
     }
 
     /// What graphs are planned for.

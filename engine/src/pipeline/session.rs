@@ -135,8 +135,9 @@ impl<'a> Session<'a> {
         let clock = Stopwatch::start();
         let total = self.pipeline.model.bytes();
         self.report(Event::Loading { done: 0, total })?;
+        let needs_encoders = self.prompts.is_none() && !encode_text::all_kept(self);
         let VideoPipeline { networks, model, .. } = &mut *self.pipeline;
-        if self.prompts.is_none() {
+        if needs_encoders {
             for index in 0..model.encoders.len() {
                 networks.encoder(model, index)?;
             }
@@ -145,6 +146,26 @@ impl<'a> Session<'a> {
         self.report(Event::Loading { done: total, total })?;
         self.finish_stage("load", clock);
         Ok(())
+    }
+
+    /// Bytes that a stage may take: what the job allows, or what the device has.
+    pub(super) fn budget(&self) -> Option<u64> {
+        self.options.memory.or(self.pipeline.usable_bytes)
+    }
+
+    /// Goes on after the device ran out of memory, with half of what was planned, from the last snapshot.
+    pub(super) async fn run_smaller(&mut self, error: &DeviceError) -> Result<(), EngineError> {
+        let half = self.budget().unwrap_or(self.planned.total).min(self.planned.total) / 2;
+        let step = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.step);
+        let megabytes = half / 1_000_000;
+        let notice = format!(
+            "{error}; going on from step {step} with {megabytes} MB, weights come when they are needed"
+        );
+        self.report(Event::Notice(&notice))?;
+        self.options.memory = Some(half);
+        self.pipeline.usable_bytes = Some(half);
+        self.pipeline.networks.done();
+        self.run().await
     }
 
     /// Goes on after the device was lost, from the last snapshot on a newly opened one.
@@ -179,7 +200,7 @@ impl<'a> Session<'a> {
         graph: Graph,
     ) -> Result<Program, EngineError> {
         let executor = &self.pipeline.executor;
-        let plan = match self.options.memory {
+        let plan = match self.budget() {
             Some(budget) => executor.plan_within(&graph, budget)?,
             None => executor.plan(&graph)?,
         };
@@ -196,13 +217,15 @@ impl<'a> Session<'a> {
         graph: Graph,
         plan: Plan,
     ) -> Result<Program, EngineError> {
-        if let Some(budget) = self.options.memory {
+        if let Some(budget) = self.budget() {
             let needed = plan.total_bytes();
             if needed > budget {
                 return Err(EngineError::Memory { stage, needed, budget });
             }
             // What stages before have left there was in nobody's plan.
-            self.pipeline.executor.keep_only_weights_of(&graph);
+            if self.pipeline.executor.resident_bytes() + needed > budget {
+                self.pipeline.executor.keep_only_weights_of(&graph);
+            }
         }
         let Self { observer, pipeline, .. } = self;
         let mut tell = |event: TuningEvent<'_>| {

@@ -61,12 +61,16 @@ impl VideoPipeline {
 
 impl Builder<'_> {
     fn add(&mut self, name: &'static str, runs: usize, graph: Graph) -> Result<(), EngineError> {
-        let plan = match self.options.memory {
+        let plan = match self.budget() {
             Some(budget) => Plan::within(&graph, &self.target, budget)?,
             None => Plan::new(&graph, &self.target)?,
         };
         self.stages.push(Stage { name, runs, graph, plan });
         Ok(())
+    }
+
+    fn budget(&self) -> Option<u64> {
+        self.options.memory.or(self.pipeline.usable_bytes)
     }
 
     fn texts(&mut self, prompts: usize) -> Result<(), EngineError> {
@@ -136,7 +140,7 @@ impl Builder<'_> {
             taps: false,
         };
         let [.., height, width] = self.video.shape;
-        let (names, tiles, plans) = match decoding.plan(self.options.memory)? {
+        let (names, tiles, plans) = match decoding.plan(self.budget())? {
             DecodePlan::Whole(plans) => (["decode the first frames", "decode a chunk"], 1, plans),
             DecodePlan::Tiles { tiling, largest, .. } => {
                 let names = ["decode a tile's first frames", "decode a tile's chunk"];

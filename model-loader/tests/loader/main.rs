@@ -1,5 +1,6 @@
 //! Tests of the public interface on a whole small model, and on damaged copies of it.
 
+mod assembly;
 mod checkpoint;
 mod cogvideox;
 mod cogvideox_vae;
@@ -7,6 +8,7 @@ mod config;
 mod corruption;
 mod files;
 mod folder;
+mod gguf;
 mod ignored_keys;
 mod non_finite;
 mod prompt;

@@ -72,6 +72,7 @@ mod tests {
             backend: "Vulkan".into(),
             driver: "driver 1.2".into(),
             memory_bytes: None,
+            free_bytes: None,
             target: Target::webgpu_defaults(),
             pipeline_cache: false,
             timestamps: false,

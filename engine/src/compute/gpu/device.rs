@@ -1,5 +1,5 @@
 //! Adapters, and a device opened on one of them.
-use super::{LossSwitch, experimental, loss::Reports, ranking};
+use super::{LossSwitch, experimental, loss::Reports, memory::DeviceMemory, ranking};
 use crate::{
     adapter::{AdapterKind, AdapterSummary},
     error::DeviceError,
@@ -22,6 +22,8 @@ pub struct GpuOptions {
     pub tuning: TuningOptions,
     /// For tests: how the device is lost.
     pub loss: LossSwitch,
+    /// For tests: in which call it has no memory left.
+    pub shortage: LossSwitch,
 }
 
 /// An opened device.
@@ -126,6 +128,9 @@ impl Gpu {
         work: impl FnOnce() -> T,
     ) -> Result<T, DeviceError> {
         self.check()?;
+        if self.options.shortage.falls_in_this_call() {
+            return Err(DeviceError::OutOfMemory { what: what.to_owned(), bytes });
+        }
         let lost = self.options.loss.falls_in_this_call();
         if lost {
             self.device.destroy();
@@ -223,6 +228,7 @@ fn wanted_features() -> wgpu::Features {
 /// What an adapter says of itself; its position comes later.
 fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
     let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+    let memory = DeviceMemory::of(adapter);
     let subgroups = features
         .contains(wgpu::Features::SUBGROUP)
         .then_some((info.subgroup_min_size, info.subgroup_max_size));
@@ -246,7 +252,8 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
         kind: kind(&info),
         backend: format!("{:?}", info.backend),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        memory_bytes: ranking::memory_bytes(adapter),
+        memory_bytes: memory.total,
+        free_bytes: memory.free,
         name: info.name,
         target,
         pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),

@@ -1,4 +1,4 @@
-//! Which adapter comes first, and how much memory each has.
+//! Which adapter comes first.
 use crate::adapter::{AdapterKind, AdapterSummary};
 use std::cmp::Reverse;
 
@@ -27,26 +27,6 @@ fn software_rank(adapter: &AdapterSummary) -> u8 {
     }
 }
 
-/// The memory of the adapter's own heaps, where the backend tells.
-#[cfg(any(windows, target_os = "linux", target_os = "android"))]
-pub(super) fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
-    /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`.
-    const DEVICE_LOCAL: u32 = 1;
-    // SAFETY: the handle is only asked for its properties, and is used no longer than the guard lives.
-    let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
-    let instance = adapter.shared_instance().raw_instance();
-    // SAFETY: the physical device is one of this instance; both live as long as the guard.
-    let memory = unsafe { instance.get_physical_device_memory_properties(adapter.raw_physical_device()) };
-    let heaps = memory.memory_heaps.iter().take(memory.memory_heap_count as usize);
-    heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
-}
-
-/// Not told there.
-#[cfg(not(any(windows, target_os = "linux", target_os = "android")))]
-pub(super) fn memory_bytes(_: &wgpu::Adapter) -> Option<u64> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +40,7 @@ mod tests {
             backend: "Vulkan".to_owned(),
             driver: String::new(),
             memory_bytes,
+            free_bytes: None,
             target: Target::webgpu_defaults(),
             pipeline_cache: false,
             timestamps: false,

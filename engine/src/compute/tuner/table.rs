@@ -170,6 +170,7 @@ mod tests {
             backend: "Vulkan".to_owned(),
             driver: "driver 1.2".to_owned(),
             memory_bytes: None,
+            free_bytes: None,
             target: Target::webgpu_defaults(),
             pipeline_cache: false,
             timestamps: false,
