@@ -40,7 +40,7 @@ pub(super) async fn decode(session: &mut Session<'_>, latents: &State) -> Result
         taps: session.options.dump,
     };
     let repeated = decoder.repeated_frames(video.decoded());
-    match decoding.plan(session.budget())? {
+    match decoding.plan_within(session.options.memory, session.pipeline.usable_bytes)? {
         DecodePlan::Whole(plans) => decode_whole(session, plans, repeated).await?,
         DecodePlan::Tiles { tiling, largest, chunk_budget } => {
             let tiles = Tiles { decoding: &decoding, tiling, chunk_budget };

@@ -80,7 +80,7 @@ impl Decoding<'_> {
     ///
     /// # Errors
     /// If nothing fits the budget, or nothing fits the device.
-    pub(super) fn plan(&self, budget: Option<u64>) -> Result<DecodePlan, EngineError> {
+    fn plan(&self, budget: Option<u64>) -> Result<DecodePlan, EngineError> {
         let mut least: Option<u64> = None;
         let mut failure = None;
         for (tiling, chunk_budget) in self.candidates() {
@@ -96,6 +96,21 @@ impl Decoding<'_> {
             (Some(needed), Some(budget), _) => Err(EngineError::Memory { stage: "decode", needed, budget }),
             (_, _, Some(error)) => Err(error),
             _ => Err(EngineError::Internal("there was nothing to decode".to_owned())),
+        }
+    }
+
+    /// The same within what a job allows, or else, if that can be, within what the device has.
+    ///
+    /// # Errors
+    /// If nothing fits what the job allows, or nothing fits the device.
+    pub(super) fn plan_within(
+        &self,
+        allowed: Option<u64>,
+        usable: Option<u64>,
+    ) -> Result<DecodePlan, EngineError> {
+        match self.plan(allowed.or(usable)) {
+            Err(EngineError::Memory { needed, .. }) if allowed.is_none() => self.plan(Some(needed)),
+            planned => planned,
         }
     }
 

@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Bytes that a stage may take: what the job allows, or what the device has.
+    /// Bytes that a stage should keep to: what the job allows, which is a limit, or what the device has, which is tried.
     pub(super) fn budget(&self) -> Option<u64> {
         self.options.memory.or(self.pipeline.usable_bytes)
     }
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
             "{error}; going on from step {step} with {megabytes} MB, weights come when they are needed"
         );
         self.report(Event::Notice(&notice))?;
-        self.options.memory = Some(half);
+        self.options.memory = None;
         self.pipeline.usable_bytes = Some(half);
         self.pipeline.networks.done();
         self.run().await
@@ -217,11 +217,12 @@ impl<'a> Session<'a> {
         graph: Graph,
         plan: Plan,
     ) -> Result<Program, EngineError> {
+        let needed = plan.total_bytes();
+        if let Some(budget) = self.options.memory.filter(|budget| needed > *budget) {
+            return Err(EngineError::Memory { stage, needed, budget });
+        }
+        // What the device has is no promise: a plan that needs more is tried.
         if let Some(budget) = self.budget() {
-            let needed = plan.total_bytes();
-            if needed > budget {
-                return Err(EngineError::Memory { stage, needed, budget });
-            }
             // What stages before have left there was in nobody's plan.
             if self.pipeline.executor.resident_bytes() + needed > budget {
                 self.pipeline.executor.keep_only_weights_of(&graph);

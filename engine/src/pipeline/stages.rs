@@ -140,13 +140,14 @@ impl Builder<'_> {
             taps: false,
         };
         let [.., height, width] = self.video.shape;
-        let (names, tiles, plans) = match decoding.plan(self.budget())? {
-            DecodePlan::Whole(plans) => (["decode the first frames", "decode a chunk"], 1, plans),
-            DecodePlan::Tiles { tiling, largest, .. } => {
-                let names = ["decode a tile's first frames", "decode a tile's chunk"];
-                (names, tiling.tiles(height, width).len(), largest)
-            }
-        };
+        let (names, tiles, plans) =
+            match decoding.plan_within(self.options.memory, self.pipeline.usable_bytes)? {
+                DecodePlan::Whole(plans) => (["decode the first frames", "decode a chunk"], 1, plans),
+                DecodePlan::Tiles { tiling, largest, .. } => {
+                    let names = ["decode a tile's first frames", "decode a tile's chunk"];
+                    (names, tiling.tiles(height, width).len(), largest)
+                }
+            };
         let ChunkPlans { runs, .. } = plans;
         self.stages.extend(runs.into_iter().map(|run| Stage {
             name: if run.chunk.first { names[0] } else { names[1] },
