@@ -7,6 +7,7 @@ mod video;
 use crate::device::DeviceArg;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::compute::nn::Precision;
+use model_loader::Format;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -169,6 +170,10 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "BYTES", value_parser = byte_count, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
 
+    /// Plan from the configs alone, as if all matrices were stored in this type, such as bf16, q8_0 or q4_k
+    #[arg(long, value_name = "TYPE", requires = "plan", value_parser = format)]
+    pub(crate) weights: Option<Format>,
+
     /// Device to plan for: auto, cpu, gpu, gpu:N or a part of a GPU's name
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: DeviceArg,
@@ -295,6 +300,14 @@ impl PrecisionArg {
             Self::Bf16 => Some(Precision::Bf16),
         }
     }
+}
+
+/// A format of weights by its name.
+fn format(text: &str) -> Result<Format, String> {
+    Format::by_name(text).ok_or_else(|| {
+        let all: Vec<String> = Format::ALL.iter().map(|format| format.name().to_lowercase()).collect();
+        format!("expected one of {}", all.join(", "))
+    })
 }
 
 /// A number of bytes, with `k`, `M`, `G` or `T` for powers of 1000 behind it.

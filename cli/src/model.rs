@@ -60,6 +60,11 @@ pub(crate) fn read_configs(folder: &ModelFolder, weights: Format) -> Result<Mode
     Model::of_configs(folder, weights).map_err(|error| Failure::of_engine(&error, Setup::default()))
 }
 
+/// The same with its text encoders, to be planned for.
+pub(crate) fn read_for_plans(folder: &ModelFolder, weights: Format) -> Result<Model> {
+    Model::for_plans(folder, weights).map_err(|error| Failure::of_engine(&error, Setup::default()))
+}
+
 /// A loading error in this program's terms: the files are the user's.
 pub(crate) fn failure(error: LoadError) -> Failure {
     let failure = Failure::user(error.to_string());

@@ -19,6 +19,11 @@ impl RandomWeights {
 
     /// The tensor `name` of the shape that its reader expects.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> HostTensor {
+        // Files keep what is no matrix of whole groups in single elements.
+        let fits = shape.len() > 1 && shape.last().is_some_and(|cols| cols.is_multiple_of(self.format.group_len()));
+        if self.format.is_grouped() && !fits {
+            return HostTensor::new(name, Format::F32, shape, zeros(shape));
+        }
         let size = self.format.bytes(shape.iter().product()).expect("a tensor that fits memory");
         let mut block = self.block.lock().unwrap_or_else(PoisonError::into_inner);
         if block.len() < size {
@@ -26,6 +31,11 @@ impl RandomWeights {
         }
         HostTensor::new(name, self.format, shape, block.slice(0..size))
     }
+}
+
+/// A tensor of f32 that says nothing.
+fn zeros(shape: &[usize]) -> Bytes {
+    Bytes::from(vec![0; 4 * shape.iter().product::<usize>()])
 }
 
 /// `size` bytes of numbers of either sign, most of them between 2^-6 and 2^-4, from a linear congruential generator: sums of

@@ -46,7 +46,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         }
     }
     let folder = model::open(Some(path), &args.parts)?;
-    let mut text = describe(&folder)?;
+    let mut text = match args.weights {
+        // The weights need not be there.
+        Some(_) => format!("model      {}\n", folder.location()),
+        None => describe(&folder)?,
+    };
     for notice in folder.notices() {
         ui::note(&notice);
     }
@@ -68,7 +72,10 @@ fn is_weights(path: &Path) -> Result<bool> {
 /// What a video of the asked size would run, stage by stage, and the memory that it takes.
 fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     let request = model::request_of(args.width, args.height, args.frames);
-    let model = model::read(folder)?;
+    let model = match args.weights {
+        Some(weights) => model::read_for_plans(folder, weights)?,
+        None => model::read(folder)?,
+    };
     let (settings, notices) =
         model.resolve(&request).map_err(|error| Failure::of_engine(&error, Setup::default()))?;
     notices.iter().for_each(|notice| ui::note(&told(notice)));

@@ -2,9 +2,9 @@
 pub mod t5;
 
 use super::TextEncoderModel;
-use model_loader::{LoadError, ModelFolder};
+use model_loader::{LoadError, ModelFolder, WeightSource};
 
-type Open = fn(&ModelFolder, &str) -> Result<Box<dyn TextEncoderModel>, LoadError>;
+type Open = fn(&ModelFolder, &str, WeightSource) -> Result<Box<dyn TextEncoderModel>, LoadError>;
 
 /// By the classes of the reference.
 const ENCODERS: &[(&str, Open)] = &[("T5EncoderModel", t5::open), ("UMT5EncoderModel", t5::open)];
@@ -17,9 +17,10 @@ pub fn open(
     folder: &ModelFolder,
     component: &str,
     class: &str,
+    weights: WeightSource,
 ) -> Result<Box<dyn TextEncoderModel>, LoadError> {
     match ENCODERS.iter().find(|(name, _)| *name == class) {
-        Some((_, open)) => open(folder, component),
+        Some((_, open)) => open(folder, component, weights),
         None => Err(LoadError::UnsupportedComponent {
             file: "model_index.json".to_owned(),
             component: component.to_owned(),

@@ -140,10 +140,10 @@ fn tokens(session: &Session<'_>, index: usize, text: &str) -> Result<(Encoding, 
     let opened = &session.pipeline.model.encoders[index];
     let (length, style) = (opened.length(), opened.spec.style);
     let cleaned = if style.cleaned { prompt::clean(text) } else { text.to_owned() };
-    let encoding = opened.tokenizer.encode(&cleaned, length)?;
+    let encoding = opened.tokenizer()?.encode(&cleaned, length)?;
     let mut ids = encoding.ids.clone();
     if style.padding == Padding::Tokens {
-        ids.resize(length, opened.tokenizer.pad_id());
+        ids.resize(length, opened.tokenizer()?.pad_id());
     }
     Ok((encoding, ids))
 }
@@ -166,7 +166,7 @@ async fn hidden_states(
     if session.options.dump {
         let opened = &session.pipeline.model.encoders[index];
         let length = opened.length();
-        let (ids, mask) = opened.tokenizer.pad(&encoding.ids, length);
+        let (ids, mask) = opened.tokenizer()?.pad(&encoding.ids, length);
         let prefix = format!("{}.{name}.", key(index));
         for (what, values) in [("input_ids", ids), ("attention_mask", mask)] {
             taps::report_data(session, &format!("{prefix}{what}"), vec![1, length], TensorData::I64(values))?;

@@ -29,7 +29,8 @@ pub struct Model {
 pub(super) struct OpenEncoder {
     pub(super) spec: EncoderSpec,
     pub(super) model: Box<dyn TextEncoderModel>,
-    pub(super) tokenizer: Tokenizer,
+    /// None where texts are only planned for.
+    tokenizer: Option<Tokenizer>,
     fingerprint: OnceLock<[u8; 32]>,
 }
 
@@ -42,7 +43,14 @@ impl OpenEncoder {
     /// Padded length: the smaller of what the family publishes and what the tokenizer's config says.
     pub(super) fn length(&self) -> usize {
         let longest = self.spec.style.length;
-        self.tokenizer.model_max_length().unwrap_or(longest).clamp(1, longest)
+        let own = self.tokenizer.as_ref().and_then(Tokenizer::model_max_length);
+        own.unwrap_or(longest).clamp(1, longest)
+    }
+
+    /// The tokenizer of a model whose files are there.
+    pub(super) fn tokenizer(&self) -> Result<&Tokenizer, EngineError> {
+        let none = || EngineError::Internal("a model of configs alone has no tokenizer".to_owned());
+        self.tokenizer.as_ref().ok_or_else(none)
     }
 }
 
@@ -56,8 +64,8 @@ impl Model {
         let family = open_model(folder, WeightSource::Stored)?;
         let open = |spec: EncoderSpec| -> Result<OpenEncoder, EngineError> {
             let class = index.class(spec.component).unwrap_or("null");
-            let model = encoders::open(folder, spec.component, class)?;
-            let tokenizer = Tokenizer::open(folder, spec.tokenizer)?;
+            let model = encoders::open(folder, spec.component, class, WeightSource::Stored)?;
+            let tokenizer = Some(Tokenizer::open(folder, spec.tokenizer)?);
             Ok(OpenEncoder { spec, model, tokenizer, fingerprint: OnceLock::new() })
         };
         let encoders = family.encoders().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
@@ -74,6 +82,22 @@ impl Model {
     pub fn of_configs(folder: &ModelFolder, weights: Format) -> Result<Self, EngineError> {
         let family = open_model(folder, WeightSource::Random(weights))?;
         Self::with(folder, family, Vec::new())
+    }
+
+    /// Reads the configs of a folder alone, those of the text encoders too; weights are random numbers in this type: to be planned for.
+    ///
+    /// # Errors
+    /// If a config is damaged, or the model of an unknown kind.
+    pub fn for_plans(folder: &ModelFolder, weights: Format) -> Result<Self, EngineError> {
+        let (index, weights) = (folder.index()?, WeightSource::Random(weights));
+        let family = open_model(folder, weights)?;
+        let open = |spec: EncoderSpec| -> Result<OpenEncoder, EngineError> {
+            let class = index.class(spec.component).unwrap_or("null");
+            let model = encoders::open(folder, spec.component, class, weights)?;
+            Ok(OpenEncoder { spec, model, tokenizer: None, fingerprint: OnceLock::new() })
+        };
+        let encoders = family.encoders().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Self::with(folder, family, encoders)
     }
 
     fn with(

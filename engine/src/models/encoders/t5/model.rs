@@ -1,7 +1,7 @@
 //! A folder's T5 as the pipeline sees it.
 use super::T5Encoder;
 use crate::models::{TextEncoder, TextEncoderModel};
-use model_loader::{Checkpoint, LoadError, ModelFolder, config::T5Config};
+use model_loader::{Checkpoint, LoadError, ModelFolder, WeightSource, config::T5Config};
 
 /// Config and mapped weights.
 #[derive(Debug)]
@@ -14,10 +14,14 @@ struct T5Model {
 ///
 /// # Errors
 /// If a file is missing or damaged, or the config asks for what there is not.
-pub fn open(folder: &ModelFolder, component: &str) -> Result<Box<dyn TextEncoderModel>, LoadError> {
+pub fn open(
+    folder: &ModelFolder,
+    component: &str,
+    weights: WeightSource,
+) -> Result<Box<dyn TextEncoderModel>, LoadError> {
     Ok(Box::new(T5Model {
         config: T5Config::load(folder, component)?,
-        weights: Checkpoint::open(folder, component)?,
+        weights: Checkpoint::from_source(folder, component, weights)?,
     }))
 }
 
