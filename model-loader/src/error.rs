@@ -182,6 +182,44 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of `torch.save` is cut short or not sound.
+    #[error("`{file}` is not a sound torch file: {reason}")]
+    BadTorchFile {
+        /// The weights file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A torch file is of a form that is not read.
+    #[error("`{file}` is {kind}, expected an archive as `torch.save` writes it")]
+    OldTorchFile {
+        /// The weights file.
+        file: String,
+        /// Which form it is.
+        kind: &'static str,
+    },
+    /// A pickle asks for something of Python that tensors do not need.
+    #[error("`{file}`: its pickle asks for `{name}`, expected only what makes tensors")]
+    ForeignPickle {
+        /// The weights file.
+        file: String,
+        /// What it asks for: a module and a name in it.
+        name: String,
+    },
+    /// A tensor's elements do not lie one after the other.
+    #[error(
+        "`{file}`: tensor `{tensor}` of shape {shape:?} has strides {strides:?}, expected a contiguous tensor"
+    )]
+    StridedTensor {
+        /// The weights file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many elements lie between neighbours of each dimension.
+        strides: Vec<usize>,
+    },
     /// What a file's header says of a tensor is not sound.
     #[error("`{file}`: tensor `{tensor}`: {reason}")]
     BadTensor {
@@ -404,7 +442,17 @@ impl LoadError {
                 "give the right file the name `diffusion_pytorch_model.safetensors`, or for a text encoder \
                  `model.safetensors`"
             }
-            Self::BadWeights { .. } | Self::BadGguf { .. } | Self::BadTensor { .. } => {
+            Self::OldTorchFile { .. } => {
+                "load it with torch and save it anew with `torch.save`, which writes archives since version 1.6"
+            }
+            Self::ForeignPickle { .. } => {
+                "the name was not run; if you trust the file, load it with torch and save its dict of tensors anew with \
+                 `torch.save`"
+            }
+            Self::StridedTensor { .. } => {
+                "load the file with torch, replace the tensor by its `contiguous()` copy and save it anew with `torch.save`"
+            }
+            Self::BadWeights { .. } | Self::BadGguf { .. } | Self::BadTorchFile { .. } | Self::BadTensor { .. } => {
                 "the file may be cut short or damaged; compare its size with the published one and fetch it again"
             }
             Self::NotInShard { .. } => {

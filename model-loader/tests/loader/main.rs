@@ -12,6 +12,9 @@ mod non_finite;
 mod prompt;
 mod scheduler;
 mod tokenizer;
+mod torch;
+mod torch_corruption;
+mod torch_file;
 mod weight_files;
 
 use std::collections::BTreeMap;
