@@ -32,6 +32,7 @@ mod names;
 mod non_finite;
 mod notices;
 pub mod prompt;
+mod quantise;
 mod random;
 mod source;
 mod tensor;
@@ -48,6 +49,7 @@ pub use folder::ModelFolder;
 pub use format::Format;
 pub use index::{ComponentClass, Family, ModelIndex};
 pub use non_finite::NonFinite;
+pub use quantise::Unfit;
 pub use tensor::HostTensor;
 pub use tokenizer::{Encoding, Tokenizer};
 

@@ -10,6 +10,7 @@ mod folder;
 mod ignored_keys;
 mod non_finite;
 mod prompt;
+mod quantise;
 mod scheduler;
 mod tokenizer;
 mod torch;
