@@ -372,6 +372,32 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
+    /// A tensor cannot be written as it was planned.
+    #[error("`{file}`: tensor `{tensor}` cannot be written: {reason}")]
+    UnwritableTensor {
+        /// The file that is written.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A key of the metadata is given twice.
+    #[error("`{file}`: the key `{key}` is given twice, expected once")]
+    RepeatedKey {
+        /// The file that is written.
+        file: String,
+        /// The key.
+        key: String,
+    },
+    /// The system could not write a file.
+    #[error("cannot write `{file}`: {source}")]
+    Write {
+        /// The file that is written.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The tokenizer is absent in both of its forms.
     #[error("`{file}` (or `spiece.model` beside it) is missing from the model folder `{location}`")]
     MissingTokenizer {
@@ -486,6 +512,11 @@ impl LoadError {
             }
             Self::LoraMatchesNothing { .. } => "the LoRA is of another kind of model",
             Self::BadLora { .. } => "the LoRA may be of a model of another size, or damaged; fetch it again",
+            Self::UnwritableTensor { .. } => {
+                "check the weights that it is made of, or store it in a wider format such as BF16 or F32"
+            }
+            Self::RepeatedKey { .. } => "give every key of the metadata once",
+            Self::Write { .. } => "check that the disk has room and that the folder may be written to",
             Self::MissingTokenizer { .. } => {
                 "fetch the tokenizer's folder again from where the model came from"
             }

@@ -7,6 +7,7 @@ mod config;
 mod corruption;
 mod files;
 mod folder;
+mod gguf_writer;
 mod ignored_keys;
 mod non_finite;
 mod prompt;
