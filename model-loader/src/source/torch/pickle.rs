@@ -2,6 +2,7 @@
 //! names that tensors need, makes plain values of them, and refuses every other name.
 
 mod machine;
+mod operation;
 mod reader;
 
 use std::ops::Range;

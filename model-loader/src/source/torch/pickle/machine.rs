@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::operation::*;
 use super::reader::{Reader, Result, bad};
 use super::{Fault, Items, Value, Values};
 use crate::source::torch::globals::Global;
@@ -37,7 +38,7 @@ impl<'a> Machine<'a> {
     pub(super) fn run(mut self) -> Result<Values<'a>> {
         for _ in 0..MAX_OPERATIONS {
             let operation = self.code.byte()?;
-            if operation == b'.' {
+            if operation == STOP {
                 return self.finish();
             }
             self.step(operation)?;
@@ -56,22 +57,22 @@ impl<'a> Machine<'a> {
 
     fn step(&mut self, operation: u8) -> Result<()> {
         match operation {
-            0x80 => return self.protocol(),
+            PROTO => return self.protocol(),
             // The length of a frame is of use to streams only.
-            0x95 => return self.code.take(8).map(drop),
-            b'(' => self.marks.push(self.stack.len()),
-            b'0' => return self.pop().map(drop),
-            b'1' => return self.pop_marked().map(drop),
-            b'2' => {
+            FRAME => return self.code.take(8).map(drop),
+            MARK => self.marks.push(self.stack.len()),
+            POP => return self.pop().map(drop),
+            POP_MARK => return self.pop_marked().map(drop),
+            DUP => {
                 let top = self.top()?;
                 self.stack.push(top);
             }
-            b'q' | b'r' | 0x94 | b'h' | b'j' => return self.remember(operation),
-            b'a' | b'e' | b's' | b'u' | 0x90 => return self.fill(operation),
-            b'c' | 0x93 => return self.global(operation),
-            b'R' | 0x81 => return self.call(),
-            b'b' => return self.build(),
-            b'Q' => {
+            BINPUT | LONG_BINPUT | MEMOIZE | BINGET | LONG_BINGET => return self.remember(operation),
+            APPEND | APPENDS | SETITEM | SETITEMS | ADDITEMS => return self.fill(operation),
+            GLOBAL | STACK_GLOBAL => return self.global(operation),
+            REDUCE | NEWOBJ => return self.call(),
+            BUILD => return self.build(),
+            BINPERSID => {
                 let Value::Tuple(items) = self.pop()? else {
                     return bad("it describes a storage by something other than a tuple");
                 };
@@ -98,26 +99,26 @@ impl<'a> Machine<'a> {
     /// A value that the operation itself spells.
     fn constant(&mut self, operation: u8) -> Result<Value<'a>> {
         Ok(match operation {
-            b'N' => Value::Other("None"),
-            0x88 | 0x89 => Value::Other("a bool"),
-            b'K' => Value::Int(self.code.byte()?.into()),
-            b'M' => Value::Int(u16::from_le_bytes(self.code.array()?).into()),
-            b'J' => Value::Int(i32::from_le_bytes(self.code.array()?).into()),
-            0x8A => {
+            NONE => Value::Other("None"),
+            NEWTRUE | NEWFALSE => Value::Other("a bool"),
+            BININT1 => Value::Int(self.code.byte()?.into()),
+            BININT2 => Value::Int(u16::from_le_bytes(self.code.array()?).into()),
+            BININT => Value::Int(i32::from_le_bytes(self.code.array()?).into()),
+            LONG1 => {
                 let len = self.code.byte()?;
                 self.code.long(len.into())?
             }
-            0x8B => {
+            LONG4 => {
                 let len = u32::from_le_bytes(self.code.array()?);
                 self.code.long(len.into())?
             }
-            b'G' => self.code.take(8).map(|_| Value::Other("a float"))?,
-            b'X' | 0x8C | 0x8D => {
+            BINFLOAT => self.code.take(8).map(|_| Value::Other("a float"))?,
+            BINUNICODE | SHORT_BINUNICODE | BINUNICODE8 => {
                 let len = self.code.length(operation)?;
                 self.code.text(len)?
             }
             // Texts of Python 2, and bytes.
-            b'U' | b'T' | b'C' | b'B' | 0x8E | 0x96 => {
+            SHORT_BINSTRING | BINSTRING | SHORT_BINBYTES | BINBYTES | BINBYTES8 | BYTEARRAY8 => {
                 let len = self.code.length(operation)?;
                 self.code.take(len).map(|_| Value::Other("bytes"))?
             }
@@ -133,23 +134,23 @@ impl<'a> Machine<'a> {
     /// A new list, tuple, set or dict, if the operation makes one. What lists and sets hold is of no interest.
     fn container(&mut self, operation: u8) -> Result<Option<Value<'a>>> {
         Ok(Some(match operation {
-            b']' => Value::Other("a list"),
-            b'l' => self.pop_marked().map(|_| Value::Other("a list"))?,
-            0x8F => Value::Other("a set"),
-            0x91 => self.pop_marked().map(|_| Value::Other("a set"))?,
-            b')' => Value::Tuple(Items { start: 0, len: 0 }),
-            0x85..=0x87 => {
-                let len = usize::from(operation - 0x84);
+            EMPTY_LIST => Value::Other("a list"),
+            LIST => self.pop_marked().map(|_| Value::Other("a list"))?,
+            EMPTY_SET => Value::Other("a set"),
+            FROZENSET => self.pop_marked().map(|_| Value::Other("a set"))?,
+            EMPTY_TUPLE => Value::Tuple(Items { start: 0, len: 0 }),
+            TUPLE1..=TUPLE3 => {
+                let len = usize::from(operation - TUPLE1 + 1);
                 let start = self.stack.len().checked_sub(len).filter(|&start| start >= self.floor());
                 let Some(start) = start else { return empty() };
                 self.tuple(start)
             }
-            b't' => {
+            TUPLE => {
                 let start = self.marked()?;
                 self.tuple(start)
             }
-            b'}' => self.new_dict(),
-            b'd' => {
+            EMPTY_DICT => self.new_dict(),
+            DICT => {
                 let dict = self.new_dict();
                 let pairs = self.pop_marked()?;
                 self.set(dict, &pairs)?;
@@ -173,8 +174,8 @@ impl<'a> Machine<'a> {
     /// Puts values into the container below them.
     fn fill(&mut self, operation: u8) -> Result<()> {
         let values = match operation {
-            b'a' => vec![self.pop()?],
-            b's' => {
+            APPEND => vec![self.pop()?],
+            SETITEM => {
                 let value = self.pop()?;
                 vec![self.pop()?, value]
             }
@@ -182,8 +183,8 @@ impl<'a> Machine<'a> {
         };
         let container = self.top()?;
         match (operation, container) {
-            (b's' | b'u', _) => self.set(container, &values),
-            (b'a' | b'e', Value::Other("a list")) | (0x90, Value::Other("a set")) => Ok(()),
+            (SETITEM | SETITEMS, _) => self.set(container, &values),
+            (APPEND | APPENDS, Value::Other("a list")) | (ADDITEMS, Value::Other("a set")) => Ok(()),
             _ => bad(format!("it appends to {}", container.kind())),
         }
     }
@@ -203,11 +204,11 @@ impl<'a> Machine<'a> {
     fn remember(&mut self, operation: u8) -> Result<()> {
         let place = match operation {
             // One more than there are, as Python counts; there are no more than operations.
-            0x94 => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
-            b'q' | b'h' => self.code.byte()?.into(),
+            MEMOIZE => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
+            BINPUT | BINGET => self.code.byte()?.into(),
             _ => u32::from_le_bytes(self.code.array()?),
         };
-        if matches!(operation, b'h' | b'j') {
+        if matches!(operation, BINGET | LONG_BINGET) {
             let Some(&value) = self.memo.get(&place) else {
                 return bad(format!("it asks for the value {place} of its memo, which was never put there"));
             };
@@ -220,7 +221,7 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, operation: u8) -> Result<()> {
-        let (module, name) = if operation == b'c' {
+        let (module, name) = if operation == GLOBAL {
             (self.code.line()?, self.code.line()?)
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
@@ -249,7 +250,7 @@ impl<'a> Machine<'a> {
             (Global::Parameter, Some(tensor @ Value::Tensor(..))) => tensor,
             (Global::Size, Some(sizes @ Value::Tuple(_))) => sizes,
             (Global::Device, Some(_)) => Value::Other("a device"),
-            _ => return bad(format!("it calls {global:?} with {} unexpected values", items.len)),
+            _ => return bad(format!("it calls what makes tensors with {} values of other kinds", items.len)),
         };
         self.stack.push(value);
         Ok(())

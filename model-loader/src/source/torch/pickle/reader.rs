@@ -1,5 +1,6 @@
 //! The bytes of a pickle, from the first to the last.
 
+use super::operation::{BINBYTES, BINSTRING, BINUNICODE, SHORT_BINBYTES, SHORT_BINSTRING, SHORT_BINUNICODE};
 use super::{Fault, Value};
 
 pub(super) type Result<T> = std::result::Result<T, Fault>;
@@ -63,8 +64,8 @@ impl<'a> Reader<'a> {
     /// How many bytes follow, by operation.
     pub(super) fn length(&mut self, operation: u8) -> Result<u64> {
         Ok(match operation {
-            b'U' | b'C' | 0x8C => self.byte()?.into(),
-            b'X' | b'T' | b'B' => u32::from_le_bytes(self.array()?).into(),
+            SHORT_BINSTRING | SHORT_BINBYTES | SHORT_BINUNICODE => self.byte()?.into(),
+            BINUNICODE | BINSTRING | BINBYTES => u32::from_le_bytes(self.array()?).into(),
             _ => u64::from_le_bytes(self.array()?),
         })
     }
