@@ -478,7 +478,10 @@ impl LoadError {
             Self::StridedTensor { .. } => {
                 "load the file with torch, replace the tensor by its `contiguous()` copy and save it anew with `torch.save`"
             }
-            Self::BadWeights { .. } | Self::BadGguf { .. } | Self::BadTorchFile { .. } | Self::BadTensor { .. } => {
+            Self::BadWeights { .. }
+            | Self::BadGguf { .. }
+            | Self::BadTorchFile { .. }
+            | Self::BadTensor { .. } => {
                 "the file may be cut short or damaged; compare its size with the published one and fetch it again"
             }
             Self::NotInShard { .. } => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ALIGNMENT;
+use crate::source::gguf::type_id;
 use crate::{Format, LoadError, Result};
 
 const VERSION: u32 = 3;
@@ -43,27 +44,6 @@ pub enum GgufValue {
     Texts(Vec<String>),
 }
 
-/// The number of a format in a GGUF file, if it has one.
-const fn type_number(format: Format) -> Option<u32> {
-    Some(match format {
-        Format::F32 => 0,
-        Format::F16 => 1,
-        Format::Q4_0 => 2,
-        Format::Q4_1 => 3,
-        Format::Q5_0 => 6,
-        Format::Q5_1 => 7,
-        Format::Q8_0 => 8,
-        Format::Q2K => 10,
-        Format::Q3K => 11,
-        Format::Q4K => 12,
-        Format::Q5K => 13,
-        Format::Q6K => 14,
-        Format::Iq4Nl => 20,
-        Format::BF16 => 30,
-        Format::F8E4M3 | Format::F8E5M2 => return None,
-    })
-}
-
 /// The whole header, filled up to where the data begins.
 pub(super) fn header(file: &str, metadata: &[(&str, GgufValue)], tensors: &[TensorPlan]) -> Result<Vec<u8>> {
     let mut out = b"GGUF".to_vec();
@@ -101,7 +81,7 @@ impl TensorPlan {
     /// Writes the entry of a tensor whose data is at `offset`, and says how many bytes the data takes.
     fn put(&self, offset: u64, out: &mut Vec<u8>) -> std::result::Result<u64, String> {
         let Self { name, shape, format } = self;
-        let number = type_number(*format)
+        let id = type_id(*format)
             .ok_or_else(|| format!("{format} is not a type of GGUF, such as BF16 or Q8_0"))?;
         let shape = if shape.is_empty() { &[1][..] } else { shape };
         let row = shape.last().copied().unwrap_or(1);
@@ -125,7 +105,7 @@ impl TensorPlan {
         for &extent in shape.iter().rev() {
             out.extend((extent as u64).to_le_bytes());
         }
-        out.extend(number.to_le_bytes());
+        out.extend(id.to_le_bytes());
         out.extend(offset.to_le_bytes());
         Ok(bytes as u64)
     }

@@ -71,6 +71,13 @@ fn files_read_back_as_they_were_planned() {
     let file = writer.finish().unwrap();
     assert_eq!(file.len() % 32, 0);
 
+    let checkpoint = Checkpoint::from_bytes("f.gguf", file.clone().into()).unwrap();
+    for plan in &plans {
+        let read = checkpoint.tensor(&plan.name).unwrap();
+        let shape = if plan.shape.is_empty() { vec![1] } else { plan.shape.clone() };
+        assert_eq!((read.format, read.shape), (plan.format, shape));
+    }
+
     let mut reader = Reader(&file);
     assert_eq!(reader.take(4), b"GGUF");
     assert_eq!((reader.u32(), reader.u64(), reader.u64()), (3, plans.len(), 10));
