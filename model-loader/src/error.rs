@@ -182,6 +182,44 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of `torch.save` is cut short or not sound.
+    #[error("`{file}` is not a sound torch file: {reason}")]
+    BadTorchFile {
+        /// The weights file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A torch file is of a form that is not read.
+    #[error("`{file}` is {kind}, expected an archive as `torch.save` writes it")]
+    OldTorchFile {
+        /// The weights file.
+        file: String,
+        /// Which form it is.
+        kind: &'static str,
+    },
+    /// A pickle asks for something of Python that tensors do not need.
+    #[error("`{file}`: its pickle asks for `{name}`, expected only what makes tensors")]
+    ForeignPickle {
+        /// The weights file.
+        file: String,
+        /// What it asks for: a module and a name in it.
+        name: String,
+    },
+    /// A tensor's elements do not lie one after the other.
+    #[error(
+        "`{file}`: tensor `{tensor}` of shape {shape:?} has strides {strides:?}, expected a contiguous tensor"
+    )]
+    StridedTensor {
+        /// The weights file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many elements lie between neighbours of each dimension.
+        strides: Vec<usize>,
+    },
     /// What a file's header says of a tensor is not sound.
     #[error("`{file}`: tensor `{tensor}`: {reason}")]
     BadTensor {
@@ -334,6 +372,32 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
+    /// A tensor cannot be written as it was planned.
+    #[error("`{file}`: tensor `{tensor}` cannot be written: {reason}")]
+    UnwritableTensor {
+        /// The file that is written.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A key of the metadata is given twice.
+    #[error("`{file}`: the key `{key}` is given twice, expected once")]
+    RepeatedKey {
+        /// The file that is written.
+        file: String,
+        /// The key.
+        key: String,
+    },
+    /// The system could not write a file.
+    #[error("cannot write `{file}`: {source}")]
+    Write {
+        /// The file that is written.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The tokenizer is absent in both of its forms.
     #[error("`{file}` (or `spiece.model` beside it) is missing from the model folder `{location}`")]
     MissingTokenizer {
@@ -404,7 +468,20 @@ impl LoadError {
                 "give the right file the name `diffusion_pytorch_model.safetensors`, or for a text encoder \
                  `model.safetensors`"
             }
-            Self::BadWeights { .. } | Self::BadGguf { .. } | Self::BadTensor { .. } => {
+            Self::OldTorchFile { .. } => {
+                "load it with torch and save it anew with `torch.save`, which writes archives since version 1.6"
+            }
+            Self::ForeignPickle { .. } => {
+                "the name was not run; if you trust the file, load it with torch and save its dict of tensors anew with \
+                 `torch.save`"
+            }
+            Self::StridedTensor { .. } => {
+                "load the file with torch, replace the tensor by its `contiguous()` copy and save it anew with `torch.save`"
+            }
+            Self::BadWeights { .. }
+            | Self::BadGguf { .. }
+            | Self::BadTorchFile { .. }
+            | Self::BadTensor { .. } => {
                 "the file may be cut short or damaged; compare its size with the published one and fetch it again"
             }
             Self::NotInShard { .. } => {
@@ -438,6 +515,11 @@ impl LoadError {
             }
             Self::LoraMatchesNothing { .. } => "the LoRA is of another kind of model",
             Self::BadLora { .. } => "the LoRA may be of a model of another size, or damaged; fetch it again",
+            Self::UnwritableTensor { .. } => {
+                "check the weights that it is made of, or store it in a wider format such as BF16 or F32"
+            }
+            Self::RepeatedKey { .. } => "give every key of the metadata once",
+            Self::Write { .. } => "check that the disk has room and that the folder may be written to",
             Self::MissingTokenizer { .. } => {
                 "fetch the tokenizer's folder again from where the model came from"
             }

@@ -6,6 +6,8 @@ mod small_groups;
 
 use std::fmt;
 
+pub(crate) use small_groups::IQ4_NL_VALUES;
+
 /// How the values of a stored tensor are encoded (little endian).
 ///
 /// The values of a row-major tensor are cut into groups of [`Format::group_len`] values, each of [`Format::group_bytes`] bytes.

@@ -2,6 +2,7 @@
 
 pub(crate) mod gguf;
 mod safetensors;
+mod torch;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -42,5 +43,11 @@ pub(crate) struct Parsed {
 
 /// Reads and checks the header of the file `file`, whatever it is called.
 pub(crate) fn parse(file: &str, bytes: &Bytes) -> Result<Parsed> {
-    if bytes.starts_with(gguf::MAGIC) { gguf::parse(file, bytes) } else { safetensors::parse(file, bytes) }
+    if bytes.starts_with(gguf::MAGIC) {
+        gguf::parse(file, bytes)
+    } else if torch::is_torch(bytes) {
+        torch::parse(file, bytes)
+    } else {
+        safetensors::parse(file, bytes)
+    }
 }

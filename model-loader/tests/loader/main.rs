@@ -9,11 +9,16 @@ mod corruption;
 mod files;
 mod folder;
 mod gguf;
+mod gguf_writer;
 mod ignored_keys;
 mod non_finite;
 mod prompt;
+mod quantise;
 mod scheduler;
 mod tokenizer;
+mod torch;
+mod torch_corruption;
+mod torch_file;
 mod weight_files;
 
 use std::collections::BTreeMap;

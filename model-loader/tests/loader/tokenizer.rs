@@ -201,3 +201,22 @@ fn damaged_tokenizers_are_refused_by_name() {
     let config = "tokenizer/tokenizer_config.json";
     refused(Tokenizer::open(&Copy::wan().with(config, "{").open(), "tokenizer"), &[config]);
 }
+
+#[test]
+fn a_json_tokenizer_cut_anywhere_is_refused() {
+    const SMALL: &[u8] = include_bytes!("../../../fuzz/seeds/tokenizer/unigram.json");
+    let open = |text: &[u8]| {
+        let files = [("t/tokenizer.json".to_owned(), text.to_vec())];
+        Tokenizer::open(&ModelFolder::in_memory("small", files), "t")
+    };
+    assert!(open(SMALL).is_ok());
+    for cut in 0..SMALL.len() {
+        refused(open(&SMALL[..cut]), &["`t/tokenizer.json`"]);
+    }
+    let mut damaged: Value = serde_json::from_slice(SMALL).unwrap();
+    for charsmap in ["", "AAAA", "!", "/////w=="] {
+        let map = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": charsmap});
+        damaged["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": [map]});
+        refused(open(damaged.to_string().as_bytes()), &["`t/tokenizer.json`", "precompiled_charsmap"]);
+    }
+}
