@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     /// Show what is in a model folder, or with which settings a video was made
     Inspect(InspectArgs),
+    /// Write a part of a model as a GGUF file, quantised
+    Convert(ConvertArgs),
     /// Show what is kept between runs, or remove it
     Cache(CacheArgs),
     /// Measure the kernels, or the stages of a model, on a device
@@ -126,6 +128,30 @@ pub(crate) struct DevicesArgs {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `kinora convert`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A file of weights in any layout, or a model folder
+    pub(crate) input: PathBuf,
+
+    /// The GGUF file to write
+    pub(crate) output: PathBuf,
+
+    /// What matrices are stored in: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k to q6_k, iq4_nl
+    ///
+    /// What is small, no matrix, or used once and decides much stays in half or single precision.
+    #[arg(long = "type", value_name = "TYPE", value_parser = gguf_format)]
+    pub(crate) format: Format,
+
+    /// Which part: transformer, text_encoder or vae [default: the only one in a file, the transformer of a folder]
+    #[arg(long, value_name = "PART")]
+    pub(crate) part: Option<String>,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// `kinora cache`.
@@ -307,6 +333,15 @@ fn format(text: &str) -> Result<Format, String> {
     Format::by_name(text).ok_or_else(|| {
         let all: Vec<String> = Format::ALL.iter().map(|format| format.name().to_lowercase()).collect();
         format!("expected one of {}", all.join(", "))
+    })
+}
+
+/// A format that GGUF files have.
+fn gguf_format(text: &str) -> Result<Format, String> {
+    let all: Vec<Format> = model_loader::gguf_formats().collect();
+    Format::by_name(text).filter(|format| all.contains(format)).ok_or_else(|| {
+        let names: Vec<String> = all.iter().map(|format| format.name().to_lowercase()).collect();
+        format!("expected one of {}", names.join(", "))
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod cache;
+pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod generate;
 pub(crate) mod inspect;

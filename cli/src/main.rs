@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => commands::generate::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
+        Command::Convert(args) => commands::convert::run(args),
         Command::Cache(args) => commands::cache::run(*args),
         Command::Bench(args) => commands::bench::run(args),
     };

@@ -35,6 +35,8 @@ pub(crate) enum Stage {
     Tuning,
     /// Counted in kernels.
     Compiling,
+    /// Counted in values.
+    Converting,
     /// Counted in steps.
     Denoising,
     /// Counted in frames.
@@ -105,6 +107,7 @@ impl Stage {
             Self::Loading => "  loading [{bar:32}] {decimal_bytes}/{decimal_total_bytes}",
             Self::Tuning => "   tuning [{bar:32}] shape {pos}/{len}",
             Self::Compiling => "compiling [{bar:32}] kernel {pos}/{len}",
+            Self::Converting => "converting [{bar:32}] {percent} %, {eta} left",
             Self::Denoising => "denoising [{bar:32}] step {pos}/{len}, {rate}, {eta} left",
             Self::Decoding => " decoding [{bar:32}] frame {pos}/{len}",
         };
@@ -123,6 +126,7 @@ impl Stage {
             Self::Loading => format!("loading: {} of {}", ui::bytes(done), ui::bytes(total)),
             Self::Tuning => format!("tuning: shape {done} of {total}"),
             Self::Compiling => format!("compiling kernels: {} of {total} left", total - done),
+            Self::Converting => format!("converting: {} %", 100 * done / total.max(1)),
             Self::Denoising => format!("denoising: step {done} of {total}"),
             Self::Decoding => format!("decoding: frame {done} of {total}"),
         };

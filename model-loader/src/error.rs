@@ -300,6 +300,14 @@ pub enum LoadError {
         /// The tensor that tells.
         tensor: String,
     },
+    /// A file holds several parts, and one is to be chosen.
+    #[error("`{file}` holds several parts: {contents}")]
+    SeveralParts {
+        /// The file.
+        file: String,
+        /// What it holds, in words.
+        contents: String,
+    },
     /// A file was given for another part than it holds.
     #[error("`{file}` was given as the `{expected}`, and holds {contents}")]
     WrongPart {
@@ -500,6 +508,7 @@ impl LoadError {
             Self::UnknownContents { .. } | Self::UnsupportedContents { .. } => {
                 "supported are Wan 2.1 and CogVideoX transformers, their autoencoders, and T5 or UMT5 encoders"
             }
+            Self::SeveralParts { .. } => "say which: transformer, text_encoder or vae",
             Self::WrongPart { .. } => "give each file for the part that it holds",
             Self::OtherFamily { .. } => "take all parts from models of one family",
             Self::MissingPart { .. } => {

@@ -20,7 +20,8 @@ impl RandomWeights {
     /// The tensor `name` of the shape that its reader expects.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> HostTensor {
         // Files keep what is no matrix of whole groups in single elements.
-        let fits = shape.len() > 1 && shape.last().is_some_and(|cols| cols.is_multiple_of(self.format.group_len()));
+        let fits =
+            shape.len() > 1 && shape.last().is_some_and(|cols| cols.is_multiple_of(self.format.group_len()));
         if self.format.is_grouped() && !fits {
             return HostTensor::new(name, Format::F32, shape, zeros(shape));
         }

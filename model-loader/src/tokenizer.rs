@@ -2,15 +2,14 @@
 
 mod charsmap;
 mod sentencepiece;
+mod sound;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use sentencepiece::Model;
-use serde::Deserialize;
-use serde_json::Value;
-use tokenizers::normalizers::Precompiled;
+pub(crate) use sentencepiece::Pieces;
 
 use crate::config::TokenizerConfig;
 use crate::{LoadError, ModelFolder, Result, json};
@@ -18,36 +17,6 @@ use crate::{LoadError, ModelFolder, Result, json};
 const JSON: &str = "tokenizer.json";
 const SENTENCEPIECE: &str = "spiece.model";
 const ADDED: &str = "added_tokens.json";
-
-/// The parts of a `tokenizer.json` that the library reads with `expect`: JSON that ends within them, or a map of characters that is
-/// damaged, would be a panic.
-#[derive(Deserialize)]
-struct Panicking {
-    #[serde(rename = "decoder")]
-    _decoder: Option<Value>,
-    normalizer: Option<Value>,
-}
-
-impl Panicking {
-    fn check(text: &[u8]) -> std::result::Result<(), String> {
-        let parts: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        parts.normalizer.as_ref().map_or(Ok(()), check_charsmaps)
-    }
-}
-
-fn check_charsmaps(value: &Value) -> std::result::Result<(), String> {
-    match value {
-        Value::Array(items) => items.iter().try_for_each(check_charsmaps),
-        Value::Object(fields) => {
-            if fields.get("type").is_some_and(|kind| kind == "Precompiled") {
-                let checked = serde_json::from_str::<Precompiled>(&value.to_string());
-                checked.map_err(|_| "its `precompiled_charsmap` is damaged".to_owned())?;
-            }
-            fields.values().try_for_each(check_charsmaps)
-        }
-        _ => Ok(()),
-    }
-}
 
 /// The tokenizer of a T5-family text encoder.
 pub struct Tokenizer {
@@ -79,7 +48,7 @@ impl Tokenizer {
         let [whole, pieces] = [JSON, SENTENCEPIECE].map(|name| format!("{component}/{name}"));
         let (file, mut inner) = if let Some(bytes) = folder.read_optional(&whole)? {
             let text = json::text(&whole, &bytes)?;
-            Panicking::check(text).map_err(|reason| bad(&whole, reason))?;
+            sound::check(text).map_err(|reason| bad(&whole, reason))?;
             let inner = tokenizers::Tokenizer::from_bytes(text);
             (&whole, inner.map_err(|error| bad(&whole, error.to_string()))?)
         } else if let Some(model) = folder.read_optional(&pieces)? {

@@ -134,6 +134,31 @@ impl Model {
     }
 }
 
+/// The pieces of a model file in columns, for other containers.
+pub(crate) struct Pieces {
+    pub(crate) texts: Vec<String>,
+    pub(crate) scores: Vec<f32>,
+    /// As sentencepiece numbers them: 1 normal, 2 unknown, 3 control, 4 the user's, 5 unused, 6 a byte.
+    pub(crate) kinds: Vec<i32>,
+    /// The piece that stands for unknown ones.
+    pub(crate) unknown: usize,
+    pub(crate) charsmap: Vec<u8>,
+}
+
+impl Pieces {
+    /// Reads and checks a model file.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let Model { pieces, unk_id, charsmap } = Model::parse(bytes)?;
+        Ok(Self {
+            scores: pieces.iter().map(|piece| piece.score).collect(),
+            kinds: pieces.iter().map(|piece| i32::try_from(piece.kind).unwrap_or(1)).collect(),
+            texts: pieces.into_iter().map(|piece| piece.text).collect(),
+            unknown: unk_id,
+            charsmap,
+        })
+    }
+}
+
 impl Piece {
     fn parse(message: &[u8]) -> Result<Self, String> {
         let mut piece = Self { text: String::new(), score: 0.0, kind: NORMAL };

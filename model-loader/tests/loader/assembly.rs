@@ -1,6 +1,8 @@
 //! Models put together from files: what is recognised, what is missing, what does not fit.
 
-use kinora_model_loader::{Assembly, Bytes, FileContents, ModelFolder, NamedFile};
+use kinora_model_loader::{
+    Assembly, Bytes, Checkpoint, Conversion, FileContents, Format, ModelFolder, NamedFile, Tokenizer,
+};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::{WAN, refused};
@@ -215,4 +217,89 @@ fn keys_that_are_not_used_are_told() {
     ] {
         assert!(notices.contains(text), "{notices}");
     }
+}
+
+/// The file at `path` as a GGUF file, put where it was before.
+fn converted(path: &str, format: Format) -> NamedFile {
+    let conversion = Conversion::of_file(&file(path), None, format).unwrap();
+    let mut out = Vec::new();
+    let mut seen = 0;
+    let values = conversion.values();
+    conversion.write("out.gguf".as_ref(), &mut out, |values| seen += values as u64).unwrap();
+    assert_eq!(seen, values, "progress");
+    NamedFile { name: "out.gguf".to_owned(), bytes: Bytes::from(out) }
+}
+
+fn weights(file: &NamedFile, component: &str) -> Checkpoint {
+    let mut assembly = Assembly::new(Some(ModelFolder::open(format!("{FORMATS}/gguf/skeleton")).unwrap()));
+    assembly.add_part(component, file).unwrap();
+    Checkpoint::open(&assembly.finish().unwrap(), component).unwrap()
+}
+
+#[test]
+fn what_is_converted_loads_again() {
+    for (component, path) in [("transformer", "gguf/q4_k_m.gguf"), ("text_encoder", "gguf/umt5.gguf")] {
+        let before = weights(&file(path), component);
+        for (format, allowed) in [
+            (Format::F32, 0.0),
+            (Format::F16, 1e-3),
+            (Format::Q8_0, 1e-2),
+            (Format::Q4K, 1.2e-1),
+            (Format::Iq4Nl, 1.2e-1),
+        ] {
+            let out = converted(path, format);
+            let after = weights(&out, component);
+            let names: Vec<&str> = before.names().collect();
+            assert_eq!(after.names().collect::<Vec<_>>(), names, "{path} as {format}");
+            for name in names {
+                let shape = before.shape(name).unwrap();
+                let (wanted, got) = (
+                    before.tensor(name).unwrap().to_f32(),
+                    after.tensor_shaped(name, shape).unwrap().to_f32(),
+                );
+                let square =
+                    |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
+                let error = square(&mut wanted.iter().zip(&got).map(|(a, b)| a - b));
+                let distance = (error / square(&mut wanted.iter().copied())).sqrt();
+                assert!(distance <= allowed, "{path} as {format}: `{name}` is {distance:.1e} off");
+            }
+            if format.is_grouped() {
+                assert!(after.formats().contains_key(&format), "{path} as {format}: {:?}", after.formats());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_converted_text_encoder_brings_its_tokenizer() {
+    let encode = |text_encoder: &NamedFile| {
+        let mut assembly = Assembly::new(None);
+        for (component, path) in [("transformer", "gguf/q4_k_m.gguf"), ("vae", "gguf/vae.safetensors")] {
+            assembly.add_part(component, &file(path)).unwrap();
+        }
+        assembly.add_part("text_encoder", text_encoder).unwrap();
+        let tokenizer = Tokenizer::open(&assembly.finish().unwrap(), "tokenizer").unwrap();
+        ["A grey cat jumps onto a stack of hay.", "  Overexposed, washed-out … colours ", "日本 é"]
+            .map(|text| tokenizer.encode(text, 512).unwrap().ids)
+    };
+    // From a folder, whose sentencepiece model becomes metadata.
+    let folder = ModelFolder::open(WAN).unwrap();
+    let conversion = Conversion::of_folder(&folder, "text_encoder", Format::Q8_0).unwrap();
+    assert!(conversion.notices().is_empty(), "{:?}", conversion.notices());
+    let reference =
+        Tokenizer::open(&ModelFolder::open(format!("{FORMATS}/gguf/skeleton")).unwrap(), "tokenizer")
+            .unwrap();
+    let wanted = ["A grey cat jumps onto a stack of hay.", "  Overexposed, washed-out … colours ", "日本 é"]
+        .map(|text| reference.encode(text, 512).unwrap().ids);
+    assert_eq!(encode(&file("gguf/umt5.gguf")), wanted);
+    assert_eq!(encode(&converted("gguf/umt5.gguf", Format::Q8_0)), wanted);
+}
+
+#[test]
+fn one_of_several_parts_is_asked_for() {
+    let whole = file("wan/all-in-one.safetensors");
+    refused(Conversion::of_file(&whole, None, Format::F16), &["all-in-one", "several parts"]);
+    let conversion = Conversion::of_file(&whole, Some("transformer"), Format::F16).unwrap();
+    assert!(conversion.tensors().any(|tensor| tensor.name == "head.modulation"));
+    refused(Conversion::of_file(&file("lora/kohya.safetensors"), None, Format::F16), &["kohya", "a LoRA"]);
 }
