@@ -37,7 +37,7 @@ pub use change::{Change, LowRank};
 pub use checkpoint::{Checkpoint, WeightSource};
 pub use error::LoadError;
 pub use folder::ModelFolder;
-pub use format::Format;
+pub use format::{Codes, Format};
 pub use index::{ComponentClass, Family, ModelIndex};
 pub use non_finite::NonFinite;
 pub use tensor::HostTensor;

@@ -4,6 +4,7 @@ mod case;
 mod compare;
 pub mod cooperative;
 pub mod golden;
+pub mod groups;
 pub mod latents;
 pub mod ops;
 pub mod parity;

@@ -1,9 +1,10 @@
 //! The linear layer: sizes around the tiles, stored dtypes, everything fused on, and un-patchifying.
-use crate::{Case, CaseInput, Tolerance};
+use crate::{Case, CaseInput, Tolerance, groups};
 use engine::{
     DType,
     compute::ops::{Activation, Gate, MatmulOptions, Split, Unpatchify},
 };
+use model_loader::Format;
 
 /// Sizes and element types of one case.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(Sizes::f32(rows, cols, k), BIAS));
     }
     cases.extend(thin());
+    cases.extend(grouped(false));
     let dtypes = [[F32, F16, F32], [F32, Bf16, F32], [F16, F16, F16], [F16, Bf16, F32], [F32, F32, F16]];
     for dtypes in dtypes {
         cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, 20) }, BIAS));
@@ -113,6 +115,7 @@ pub fn cases() -> Vec<Case> {
         unpatchify([2, 3, 5], [1, 2, 2], 4, 20, F32),
         unpatchify([3, 5, 7], [2, 1, 3], 5, 19, F16),
         unpatchify([2, 9, 8], [1, 2, 2], 16, 32, F16),
+        unpatchify_of([2, 3, 5], [1, 2, 2], 4, 64, [F32, groups::dtype(Format::Q5_0, 64)]),
     ]);
     cases
 }
@@ -141,6 +144,32 @@ pub fn thin() -> Vec<Case> {
     for dtypes in [[F32, F16, F32], [F16, Bf16, F16]] {
         cases.push(case(Sizes { dtypes, ..Sizes::f32(1, 41, 268) }, BIAS));
         cases.push(case(Sizes { dtypes, ..Sizes::f32(3, 41, 67) }, Fused { residual: Some(F32), ..BIAS }));
+    }
+    cases
+}
+
+/// Weights in every format whose values share scales: rows of one group and of several, one row and many. All sizes with `thorough`,
+/// else those of the formats that most files have.
+pub fn grouped(thorough: bool) -> Vec<Case> {
+    use DType::{F16, F32};
+    let mut cases = Vec::new();
+    for format in groups::formats() {
+        let len = format.group_len().max(16);
+        let of = |rows, cols, k, [x, out]: [DType; 2]| {
+            let dtypes = [x, groups::dtype(format, k), out];
+            case(Sizes { rows, cols, k, dtypes }, BIAS)
+        };
+        cases.extend([of(33, 45, 2 * len, [F32; 2]), of(1, 41, 3 * len, [F32; 2])]);
+        if thorough || matches!(format, Format::Q8_0 | Format::Q4K | Format::F8E4M3) {
+            cases.extend([of(1, 1, len, [F32; 2]), of(31, 9, len, [F32; 2]), of(32, 64, len, [F32; 2])]);
+            cases.extend([of(65, 127, len, [F32; 2]), of(3, 35, 5 * len, [F32; 2])]);
+            cases.extend([of(37, 45, 2 * len, [F16; 2]), of(2, 41, len, [F16, F32])]);
+        }
+    }
+    // Groups as short as a word, and of 32.
+    for k in [4 * 19, 160] {
+        let dtypes = [F32, groups::dtype(Format::F8E4M3, k), F32];
+        cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, k) }, BIAS));
     }
     cases
 }
@@ -192,7 +221,7 @@ fn case(sizes: Sizes, fused: Fused) -> Case {
             }
             y
         },
-        tolerance(out),
+        if weight.grouping().is_some() { long_tolerance(out) } else { tolerance(out) },
     )
 }
 
@@ -273,13 +302,23 @@ fn leading_axes() -> Case {
 
 /// A projection whose result is put in its place in the latents.
 pub fn unpatchify(grid: [usize; 3], patch: [usize; 3], channels: usize, k: usize, x: DType) -> Case {
+    unpatchify_of(grid, patch, channels, k, [x, DType::F32])
+}
+
+fn unpatchify_of(
+    grid: [usize; 3],
+    patch: [usize; 3],
+    channels: usize,
+    k: usize,
+    [x, weight]: [DType; 2],
+) -> Case {
     let tokens = grid.iter().product();
     let n = channels * patch.iter().product::<usize>();
     Case::new(
-        format!("matmul/unpatchify/{grid:?} of {patch:?}x{channels}/{k}/{x}"),
+        format!("matmul/unpatchify/{grid:?} of {patch:?}x{channels}/{k}/{x}-{weight}"),
         vec![
             CaseInput::activation(&[tokens, k], x),
-            CaseInput::matrix(&[n, k], DType::F32),
+            CaseInput::matrix(&[n, k], weight),
             CaseInput::vector(&[n]),
         ],
         move |graph, ids| {
@@ -322,6 +361,14 @@ pub(super) fn activate(activation: Activation, x: f64) -> f64 {
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         }
         Activation::Silu => x / (1.0 + (-x).exp()),
+    }
+}
+
+/// Of several hundred products, some of them twenty times as large.
+fn long_tolerance(out: DType) -> Tolerance {
+    match out {
+        DType::F16 => Tolerance { abs: 2e-2, rel: 2e-3 },
+        _ => Tolerance { abs: 1e-4, rel: 1e-5 },
     }
 }
 
