@@ -100,11 +100,8 @@ impl Weight {
     /// The same, but neighbours that are stored alike stay so: as few stacks as there are changes of dtype. Files give the values of
     /// attention more bits than queries and keys.
     pub fn stacks(name: &str, parts: &[HostTensor]) -> Vec<Self> {
-        parts
-            .chunk_by(|a, b| stored_dtype(a) == stored_dtype(b))
-            .enumerate()
-            .map(|(index, parts)| Self::stack(&format!("{name} {index}"), parts))
-            .collect()
+        let alike = parts.chunk_by(|a, b| stored_dtype(a) == stored_dtype(b));
+        alike.map(|parts| Self::stack(name, parts)).collect()
     }
 
     /// A constant made on the host.

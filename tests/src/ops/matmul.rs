@@ -108,6 +108,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(sizes, everything));
         cases.push(in_place(sizes));
     }
+    cases.extend([side_by_side(37, [DType::F32; 2]), side_by_side(2, [F16; 2])]);
     cases.push(large_values());
     cases.push(leading_axes());
     cases.extend([
@@ -264,6 +265,43 @@ fn in_place(sizes: Sizes) -> Case {
             once.iter().enumerate().map(|(i, y)| y + data[2][cols + i % cols] * y).collect()
         },
         tolerance(out),
+    )
+}
+
+/// Weights of three dtypes make columns of one result, with everything fused on.
+fn side_by_side(rows: usize, [x, out]: [DType; 2]) -> Case {
+    let k = 256;
+    let weights =
+        [(13, groups::dtype(Format::Q4K, k)), (40, DType::F16), (35, groups::dtype(Format::Q6K, k))];
+    let n: usize = weights.iter().map(|(cols, _)| cols).sum();
+    let mut inputs = vec![CaseInput::activation(&[rows, k], x)];
+    inputs.extend(weights.map(|(cols, dtype)| CaseInput::matrix(&[cols, k], dtype)));
+    inputs.push(CaseInput::vector(&[n]));
+    inputs.extend([x, out].map(|dtype| CaseInput::activation(&[rows, n], dtype)));
+    inputs.push(CaseInput::activation(&[2, n], DType::F32));
+    Case::new(
+        format!("matmul/side by side/{rows}x{n}x{k}/{x}-{out}"),
+        inputs,
+        move |graph, ids| {
+            let options = MatmulOptions {
+                bias: Some(ids[4]),
+                activation: Activation::Silu,
+                multiplier: Some(ids[5]),
+                residual: Some(ids[6]),
+                gate: Some(Gate { table: ids[7], row: 1, split: None }),
+                out,
+            };
+            graph.matmul_side_by_side(ids[0], &ids[1..4], &options)
+        },
+        move |data| {
+            let y = product(&data[0], &data[1..4].concat(), k);
+            let fused = y.iter().enumerate().map(|(i, y)| {
+                let y = activate(Activation::Silu, y + data[4][i % n]) * data[5][i];
+                data[6][i] + data[7][n + i % n] * y
+            });
+            fused.collect()
+        },
+        long_tolerance(out),
     )
 }
 
