@@ -283,7 +283,10 @@ pub(crate) fn weight_constants(variant: Variant, dtype: DType, whole: bool) -> V
         },
     );
     let Some(grouping) = dtype.grouping() else { return variant };
-    let variant = variant.constant("W_LEN", clamp_u32(grouping.len())).constant("W_WHOLE", whole.into());
+    let variant = variant
+        .constant("W_LEN", clamp_u32(grouping.len()))
+        .constant("W_WHOLE", whole.into())
+        .constant("W_RUN", clamp_u32(grouping.run_len()));
     let format = grouping.format();
     let Some(layout) = grouping.layout() else {
         return variant.constant("W_E4M3", (format == Format::F8E4M3).into());
@@ -293,7 +296,6 @@ pub(crate) fn weight_constants(variant: Variant, dtype: DType, whole: bool) -> V
         .constant("W_HIGH", clamp_u32(layout.high))
         .constant("W_ZERO", format.zero().into())
         .constant("W_TABLE", (format == Format::Iq4Nl).into())
-        .constant("W_RUN", clamp_u32(grouping.run_len()))
         .constant("W_RUN_WORDS", clamp_u32(grouping.run_words()))
         .constant(
             "W_RUNS",

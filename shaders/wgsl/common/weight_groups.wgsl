@@ -12,11 +12,34 @@ const LOW_WORDS = W_LEN * W_LOW / 32u;
 const HIGH_WORDS = W_LEN * W_HIGH / 32u;
 const GROUP_WORDS = LOW_WORDS + HIGH_WORDS + W_RUN_WORDS + 1u;
 
-// The quad that holds element `index`.
-fn group_quad(index: u32) -> vec4<f32> {
+// What the codes of the run that holds element `index` are multiplied by, and what is subtracted then. Exact but for the minimum.
+fn group_scales(index: u32) -> vec2<f32> {
     let start = index / W_LEN * GROUP_WORDS;
-    let at = index % W_LEN;
-    let quad = at / 4u;
+    let run = index % W_LEN / W_RUN;
+    let runs = start + LOW_WORDS + HIGH_WORDS;
+    var scales = unpack2x16float(weight[start + GROUP_WORDS - 1u]);
+    if W_RUNS == 1u {
+        let bytes = bitcast<i32>(weight[runs + run / 4u]);
+        scales.x *= f32(extractBits(bytes, 8u * (run % 4u), 8u));
+    }
+    if W_RUNS == 2u {
+        let both = weight[runs + run / 2u] >> (16u * (run % 2u));
+        scales *= vec2<f32>(f32(both & 0xffu), f32((both >> 8u) & 0xffu));
+    }
+    if W_RUNS == 3u {
+        let both = weight[runs + run / 4u] >> (8u * (run % 4u));
+        scales *= vec2<f32>(f32(both & 15u), f32((both >> 4u) & 15u));
+    }
+    if W_ZERO > 0u {
+        scales.y = f32(W_ZERO) * scales.x;
+    }
+    return scales;
+}
+
+// The quad that holds element `index`, of a run with these scales.
+fn group_values(index: u32, scales: vec2<f32>) -> vec4<f32> {
+    let start = index / W_LEN * GROUP_WORDS;
+    let quad = index % W_LEN / 4u;
     var codes = weight[start + quad * W_LOW / 8u];
     if W_LOW == 4u {
         codes = (codes >> (4u * (quad % 2u))) & 0x0f0f0f0fu;
@@ -32,34 +55,11 @@ fn group_quad(index: u32) -> vec4<f32> {
         let bits = weight[start + LOW_WORDS + quad / 4u] >> (2u * (quad % 4u));
         codes |= (bits & 0x03030303u) << W_LOW;
     }
-    let halves = unpack2x16float(weight[start + GROUP_WORDS - 1u]);
-    var scale = halves.x;
-    var least = halves.y;
-    let run = at / W_RUN;
-    let runs = start + LOW_WORDS + HIGH_WORDS;
-    if W_RUNS == 1u {
-        let bytes = bitcast<i32>(weight[runs + run / 4u]);
-        scale *= f32(extractBits(bytes, 8u * (run % 4u), 8u));
-    }
-    if W_RUNS == 2u {
-        let both = weight[runs + run / 2u] >> (16u * (run % 2u));
-        scale *= f32(both & 0xffu);
-        least *= f32((both >> 8u) & 0xffu);
-    }
-    if W_RUNS == 3u {
-        let both = weight[runs + run / 4u] >> (8u * (run % 4u));
-        scale *= f32(both & 15u);
-        least *= f32((both >> 4u) & 15u);
-    }
-    var values = (vec4<u32>(codes) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
+    let values = (vec4<u32>(codes) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
     if W_TABLE == 1u {
-        return vec4<f32>(table_values(values)) * scale;
+        return vec4<f32>(table_values(values)) * scales.x;
     }
-    // Exact but for the minimum: what is subtracted from a product is a multiple of its last place.
-    if W_ZERO > 0u {
-        least = f32(W_ZERO) * scale;
-    }
-    return vec4<f32>(values) * scale - least;
+    return vec4<f32>(values) * scales.x - scales.y;
 }
 
 // What the places of IQ4_NL stand for, four bytes to a word.

@@ -142,6 +142,12 @@ impl Product<'_> {
             .alias("X", elem(self.x))
             .import("X_READ", reads.operand())
             .import("W_READ", w_read);
+        // Where a row lies in one piece, its scales are loaded once for each run.
+        let runs = self.weight.dtype.grouping().is_some() && self.segment_length == self.k();
+        let variant = match form {
+            Form::Register { .. } if runs => variant.import("GEMM", "gemm_register_runs"),
+            _ => variant,
+        };
         let [rows, cols] = form.tile();
         Tiled { variant, choice, reads, rows, cols }
     }
