@@ -29,7 +29,7 @@ pub fn tensor(name: &str, grouping: Grouping, shape: &[usize], seed: u64) -> Hos
     if !format.is_grouped() {
         // Codes of numbers up to 2; half of them are below a hundredth.
         let most = if format == Format::F8E4M3 { 0x40 } else { 0x3F };
-        bytes.iter_mut().for_each(|code| *code = *code & 0x80 | (*code & 0x7F) % most);
+        bytes.iter_mut().for_each(|code| *code = (*code & 0x80) | ((*code & 0x7F) % most));
     }
     // Codes times scales are 1 or so at most, and minima too.
     let range = format.zero().max(match format {

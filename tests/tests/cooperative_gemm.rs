@@ -45,7 +45,10 @@ fn fusions(x: DType) -> Vec<Case> {
         matmul::unpatchify([2, 9, 8], [1, 2, 2], 16, 32, x),
     ];
     for (format, k) in [(Format::Q8_0, 96), (Format::Q4K, 256), (Format::Q6K, 256), (Format::F8E4M3, 48)] {
-        cases.push(rounded(matmul::plain(sizes([x, groups::dtype(format, k), F32], k))));
+        let mut case = matmul::plain(sizes([x, groups::dtype(format, k), F32], k));
+        // Several hundred products of up to 20: 2.5e-2 seen.
+        case.tolerance = Tolerance { abs: 6e-2, rel: 1e-3 };
+        cases.push(case);
     }
     // Those of everything in f16, or in f32, at 35x41x24.
     let wanted = format!("/35x41x24/{x}-{x}-{x}");

@@ -90,7 +90,7 @@ fn what_exceeds_a_binding_is_cut() {
         matmul::unpatchify([2, 13, 17], [1, 2, 2], 4, 64, DType::F32),
         matmul::plain(Sizes {
             dtypes: [DType::F32, groups::dtype(Format::Q8_0, 160), DType::F32],
-            ..Sizes::f32(20, 1200, 160)
+            ..Sizes::f32(10, 1200, 160)
         }),
         patch_embedding::case(None, [4, 3, 24, 40], [1, 2, 2], 45, [DType::F32; 3]),
     ];

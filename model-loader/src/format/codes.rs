@@ -69,9 +69,9 @@ impl Format {
             Self::Q5_1 => five_bits(codes, &group[4..8], &group[8..]),
             Self::Q2K => {
                 two_bits(codes, &group[16..80]);
-                for run in 0..16 {
-                    taken.scales[run] = (group[run] & 15).cast_signed();
-                    taken.leasts[run] = group[run] >> 4;
+                for (run, both) in group[..16].iter().enumerate() {
+                    taken.scales[run] = (both & 15).cast_signed();
+                    taken.leasts[run] = both >> 4;
                 }
             }
             Self::Q3K => {

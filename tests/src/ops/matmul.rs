@@ -108,7 +108,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(sizes, everything));
         cases.push(in_place(sizes));
     }
-    cases.extend([side_by_side(37, [DType::F32; 2]), side_by_side(2, [F16; 2])]);
+    cases.extend([side_by_side(37, [F32; 2]), side_by_side(2, [F16; 2])]);
     cases.push(large_values());
     cases.push(leading_axes());
     cases.extend([

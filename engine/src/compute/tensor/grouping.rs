@@ -270,8 +270,7 @@ impl fmt::Display for Grouping {
 
 /// Puts `bits` of each byte of a quad in its place.
 fn spread(words: &mut [u32], quad: usize, bits: usize, bytes: u32) {
-    if bits > 0 {
-        let each = 8 / bits;
+    if let Some(each) = 8_usize.checked_div(bits) {
         words[quad / each] |= (bytes & mask(bits)) << (bits * (quad % each));
     }
 }
