@@ -1,9 +1,11 @@
 //! How stored weights are encoded: element by element, or in groups that share their scales.
 
+mod codes;
 mod k_groups;
 mod plain;
 mod small_groups;
 
+pub use codes::Codes;
 use std::fmt;
 
 pub(crate) use small_groups::IQ4_NL_VALUES;

@@ -49,7 +49,7 @@ pub use convert::{Conversion, gguf_formats};
 pub use error::LoadError;
 pub use file_contents::{FileContents, PartContents};
 pub use folder::ModelFolder;
-pub use format::Format;
+pub use format::{Codes, Format};
 pub use gguf_writer::{GgufValue, GgufWriter, TensorPlan};
 pub use index::{ComponentClass, Family, ModelIndex};
 pub use non_finite::NonFinite;

@@ -1,6 +1,6 @@
 // out[i, c] = table[ids[i], c]. One launch per range of the table that fits a binding; each writes the rows whose ids
 // lie in its range. An id beyond the vocabulary counts as its last. One invocation per element.
-// W_FORMAT: the table holds 0 f32, 1 f16, 2 bf16, packed in words, low half first.
+#import W_READ
 #import workgroup_index
 
 struct Params {
@@ -13,21 +13,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;          // [rows]
-@group(0) @binding(2) var<storage, read> table: array<u32>;        // [id_count, cols]
+@group(0) @binding(2) var<storage, read> weight: array<WeightUnit>; // the table, [id_count, cols]
 @group(0) @binding(3) var<storage, read_write> out: array<Out>;    // [rows, cols]
 
 override WG: u32 = 64u;
-
-fn table_value(index: u32) -> f32 {
-    if W_FORMAT == 0u {
-        return bitcast<f32>(table[index]);
-    }
-    let word = table[index / 2u];
-    if W_FORMAT == 1u {
-        return unpack2x16float(word)[index % 2u];
-    }
-    return bitcast<f32>(select(word & 0xffff0000u, word << 16u, index % 2u == 0u));
-}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -41,6 +30,6 @@ fn main(
     }
     let id = min(ids[element / params.cols], params.vocabulary - 1u);
     if id >= params.first_id && id - params.first_id < params.id_count {
-        out[element] = Out(table_value((id - params.first_id) * params.cols + element % params.cols));
+        out[element] = Out(weight_quad((id - params.first_id) * params.cols + element % params.cols, 1u).x);
     }
 }

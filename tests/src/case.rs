@@ -1,5 +1,6 @@
 //! One op on one set of shapes, with what it must equal.
 use crate::Tolerance;
+use crate::groups;
 use engine::{DType, Graph, TensorId, Weight, compute::op::OpError};
 use model_loader::{Bytes, HostTensor};
 
@@ -48,7 +49,7 @@ impl CaseInput {
         Self::new(Role::Activation, shape, dtype)
     }
 
-    /// A weight matrix stored as f32, f16 or bf16.
+    /// A weight matrix stored as f32, f16, bf16 or in groups, of which the values are any and the range none.
     pub fn matrix(shape: &[usize], dtype: DType) -> Self {
         Self::new(Role::Matrix, shape, dtype)
     }
@@ -84,6 +85,9 @@ impl CaseInput {
 
     /// The values as the dtype holds them.
     pub fn data(&self, seed: u64) -> Vec<f64> {
+        if let DType::Grouped(grouping) = self.dtype {
+            return groups::values(&groups::tensor("weight", grouping, &self.shape, seed));
+        }
         let count = self.shape.iter().product();
         let mut random = Random(seed);
         let raw: Vec<f64> = match &self.values {
@@ -147,7 +151,7 @@ impl Case {
             .enumerate()
             .map(|(index, input)| match input.role {
                 Role::Activation | Role::Ids => graph.input(&format!("{index}"), &input.shape, input.dtype),
-                Role::Matrix | Role::Vector => graph.weight(&weight(index, input, &data[index])),
+                Role::Matrix | Role::Vector => graph.weight(&self.weight(index, &data[index])),
             })
             .collect();
         let out = (self.build)(&mut graph, &ids)?;
@@ -157,11 +161,26 @@ impl Case {
 
     /// The inputs' values, the same at every call.
     pub fn data(&self) -> Vec<Vec<f64>> {
+        self.inputs.iter().enumerate().map(|(index, input)| input.data(self.seed(index))).collect()
+    }
+
+    fn seed(&self, index: usize) -> u64 {
         let seed = self
             .name
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-        (0_u64..).zip(&self.inputs).map(|(i, input)| input.data(seed.wrapping_add(i << 32))).collect()
+        seed.wrapping_add((index as u64) << 32)
+    }
+
+    fn weight(&self, index: usize, data: &[f64]) -> Weight {
+        let input = &self.inputs[index];
+        match input.dtype {
+            DType::Grouped(grouping) => {
+                let name = format!("weight {index}");
+                Weight::matrix(groups::tensor(&name, grouping, &input.shape, self.seed(index)))
+            }
+            _ => weight(index, input, data),
+        }
     }
 
     /// What the output must be.
@@ -185,7 +204,7 @@ fn weight(index: usize, input: &CaseInput, data: &[f64]) -> Weight {
         DType::Bf16 => {
             (Stored::BF16, data.iter().flat_map(|v| half::bf16::from_f64(*v).to_le_bytes()).collect())
         }
-        DType::F32 | DType::U32 => {
+        DType::F32 | DType::U32 | DType::Grouped(_) => {
             (Stored::F32, data.iter().flat_map(|v| narrow(*v).to_le_bytes()).collect())
         }
     };
@@ -198,7 +217,7 @@ fn round(value: f64, dtype: DType) -> f64 {
         DType::F32 => f64::from(narrow(value)),
         DType::F16 => half::f16::from_f64(value).to_f64(),
         DType::Bf16 => half::bf16::from_f64(value).to_f64(),
-        DType::U32 => value,
+        DType::U32 | DType::Grouped(_) => value,
     }
 }
 
@@ -209,14 +228,18 @@ pub fn narrow(value: f64) -> f32 {
 }
 
 /// SplitMix64: small, seeded, the same everywhere.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        z ^ (z >> 31)
     }
 }

@@ -5,6 +5,7 @@ pub mod checkpoints;
 mod compare;
 pub mod cooperative;
 pub mod golden;
+pub mod groups;
 pub mod latents;
 pub mod ops;
 pub mod parity;

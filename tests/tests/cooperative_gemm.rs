@@ -12,12 +12,14 @@ use engine::{
 use kinora_tests::{
     Case, Tolerance,
     cooperative::{check, forms, targets},
+    groups,
     ops::{
         causal_conv3d::{self, Conv},
         matmul::{self, Sizes},
     },
     run,
 };
+use model_loader::Format;
 
 /// With what weights in f32 lose when they are staged as f16: products of up to 20, of which it keeps 5e-4.
 fn rounded(mut case: Case) -> Case {
@@ -42,6 +44,12 @@ fn fusions(x: DType) -> Vec<Case> {
         matmul::plain(sizes([x, F16, x], 35)),
         matmul::unpatchify([2, 9, 8], [1, 2, 2], 16, 32, x),
     ];
+    for (format, k) in [(Format::Q8_0, 96), (Format::Q4K, 256), (Format::Q6K, 256), (Format::F8E4M3, 48)] {
+        let mut case = matmul::plain(sizes([x, groups::dtype(format, k), F32], k));
+        // Several hundred products of up to 20: 2.5e-2 seen.
+        case.tolerance = Tolerance { abs: 6e-2, rel: 1e-3 };
+        cases.push(case);
+    }
     // Those of everything in f16, or in f32, at 35x41x24.
     let wanted = format!("/35x41x24/{x}-{x}-{x}");
     cases.extend(matmul::cases().into_iter().filter(|case| case.name.contains(&wanted)).step_by(2));

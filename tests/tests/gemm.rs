@@ -9,7 +9,7 @@ use engine::{
     compute::target::Target,
 };
 use kinora_tests::{
-    Case,
+    Case, groups,
     ops::{
         causal_conv3d::{self, Conv},
         matmul::{self, Sizes},
@@ -17,6 +17,7 @@ use kinora_tests::{
     },
     run,
 };
+use model_loader::Format;
 use shaders::Variant;
 use std::collections::HashSet;
 
@@ -87,6 +88,10 @@ fn what_exceeds_a_binding_is_cut() {
         matmul::plain(Sizes::f32(20, 600, 32)),
         matmul::plain(Sizes { dtypes: [DType::F16, DType::Bf16, DType::F16], ..Sizes::f32(601, 201, 119) }),
         matmul::unpatchify([2, 13, 17], [1, 2, 2], 4, 64, DType::F32),
+        matmul::plain(Sizes {
+            dtypes: [DType::F32, groups::dtype(Format::Q8_0, 160), DType::F32],
+            ..Sizes::f32(10, 1200, 160)
+        }),
         patch_embedding::case(None, [4, 3, 24, 40], [1, 2, 2], 45, [DType::F32; 3]),
     ];
     // A frame of 61 KB, of which three never fit.

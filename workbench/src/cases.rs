@@ -7,7 +7,7 @@ use engine::{
         NearestModulation, Pad, RmsNormOptions, Rope, RotatedRows, Scope,
     },
 };
-use model_loader::{Bytes, HostTensor};
+use model_loader::{Bytes, Format, HostTensor};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -119,9 +119,21 @@ pub fn cases() -> Vec<BenchCase> {
         conv("default model's top", [8, 40, 64, 32], 32),
         conv("128 channels", [5, 60, 90, 128], 128),
     ];
+    cases.extend(quantised());
     cases.extend(norms());
     cases.extend([copy(), group_norm(false, false), group_norm(true, true)]);
     cases
+}
+
+/// Products with weights in groups, and with the same in f16.
+fn quantised() -> Vec<BenchCase> {
+    let formats = [Format::F16, Format::Q8_0, Format::Q4K];
+    let sizes = [[1560, 1536, 1536], [1560, 8960, 1536]];
+    let of = |format: Format, [rows, cols, k]: [usize; 3]| {
+        let weight = DType::of_format(format, k).unwrap_or(DType::F32);
+        matmul(&format!("weight {weight}"), rows, cols, k, weight)
+    };
+    sizes.into_iter().flat_map(|size| formats.map(|format| of(format, size))).collect()
 }
 
 /// Products of bfloat16 operands, for the CPU. What they reach is compared with the peak of f32 too.
@@ -206,17 +218,35 @@ fn noise(index: usize) -> f32 {
 
 /// A weight in its stored dtype, small enough that sums of products stay near one.
 fn stored(shape: &[usize], dtype: DType) -> Weight {
+    if let DType::Grouped(grouping) = dtype {
+        let bytes = groups(grouping.format(), shape.iter().product());
+        return Weight::matrix(HostTensor::new("weight", grouping.format(), shape, Bytes::from(bytes)));
+    }
     let values = (0..shape.iter().product()).map(|i| noise(i) / 16.0);
     let (format, bytes): (_, Vec<u8>) = match dtype {
-        DType::F16 => {
-            (model_loader::Format::F16, values.flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect())
+        DType::F16 => (Format::F16, values.flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect()),
+        DType::Bf16 => (Format::BF16, values.flat_map(|v| half::bf16::from_f32(v).to_le_bytes()).collect()),
+        DType::F32 | DType::U32 | DType::Grouped(_) => {
+            (Format::F32, values.flat_map(f32::to_le_bytes).collect())
         }
-        DType::Bf16 => {
-            (model_loader::Format::BF16, values.flat_map(|v| half::bf16::from_f32(v).to_le_bytes()).collect())
-        }
-        DType::F32 | DType::U32 => (model_loader::Format::F32, values.flat_map(f32::to_le_bytes).collect()),
     };
     Weight::matrix(HostTensor::new("weight", format, shape, Bytes::from(bytes)))
+}
+
+/// Groups of any codes with small scales; of float8, numbers below two.
+fn groups(format: Format, values: usize) -> Vec<u8> {
+    let count = format.bytes(values).unwrap_or(0);
+    let byte = |i: usize| noise(i).to_bits().to_le_bytes()[1].rotate_left(3);
+    let mut bytes: Vec<u8> = (0..count).map(byte).collect();
+    if !format.is_grouped() {
+        bytes.iter_mut().for_each(|code| *code &= 0xBF);
+    }
+    for group in bytes.chunks_exact_mut(format.group_bytes()) {
+        for at in format.halves() {
+            group[*at..*at + 2].copy_from_slice(&0x0C00_u16.to_le_bytes());
+        }
+    }
+    bytes
 }
 
 /// A left operand.

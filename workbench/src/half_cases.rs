@@ -4,6 +4,7 @@ use engine::{
     DType,
     compute::ops::{AttentionInputs, Conv3dOptions, MatmulOptions, Pad},
 };
+use model_loader::Format;
 
 /// All of them, cheap ones first within each op.
 pub fn half_cases() -> Vec<BenchCase> {
@@ -12,6 +13,10 @@ pub fn half_cases() -> Vec<BenchCase> {
         product("1.3B out", 4680, 1536, 1536, DType::Bf16),
         product("1.3B up", 4680, 8960, 1536, DType::F16),
         product("1.3B down", 4680, 1536, 8960, DType::F16),
+        grouped("1.3B out", 4680, 1536, 1536, Format::Q8_0),
+        grouped("1.3B out", 4680, 1536, 1536, Format::Q4K),
+        grouped("1.3B up", 4680, 8960, 1536, Format::Q8_0),
+        grouped("1.3B up", 4680, 8960, 1536, Format::Q4K),
         attention("1.3B text", 4680, 512, 12, 128),
         attention("heads of 64", 4096, 4096, 24, 64),
         attention("1.3B self", 4680, 32760, 12, 128),
@@ -27,6 +32,11 @@ fn product(what: &str, rows: usize, cols: usize, k: usize, weight: DType) -> Ben
         let (w, bias) = (graph.stored(&[cols, k], weight), graph.floats(&[cols]));
         graph.matmul(x, w, &MatmulOptions { bias: Some(bias), ..MatmulOptions::new(DType::F16) })
     })
+}
+
+/// With a weight whose values share scales.
+fn grouped(what: &str, rows: usize, cols: usize, k: usize, format: Format) -> BenchCase {
+    product(what, rows, cols, k, DType::of_format(format, k).unwrap_or(DType::F32))
 }
 
 fn attention(what: &str, queries: usize, keys: usize, heads: usize, head_dim: usize) -> BenchCase {

@@ -7,6 +7,7 @@ pub(crate) mod chains;
 pub(crate) mod conv3d;
 mod form;
 pub(crate) mod gemm;
+mod groups;
 pub(crate) mod math;
 pub(crate) mod pack;
 pub(crate) mod simd;

@@ -2,10 +2,11 @@
 use crate::{
     cpu::{CpuIo, WeightForm},
     error::LowerError,
-    target::Target,
-    tensor::{DType, TensorDesc},
+    target::{Target, clamp_u32},
+    tensor::{DType, Grouping, Runs, TensorDesc},
     tuning::Choice,
 };
+use model_loader::Format;
 use shaders::{Kernel, Variant};
 use std::fmt::Debug;
 
@@ -82,7 +83,7 @@ impl Io<'_> {
         if self.aliased == Some(index) {
             return Binding::unused();
         }
-        Binding::rows(Operand::Input(index), rows, cols * self.inputs[index].dtype.size())
+        Binding::rows(Operand::Input(index), rows, self.inputs[index].dtype.bytes(cols))
     }
 
     /// The whole output as a binding.
@@ -257,6 +258,7 @@ impl OpError {
             DType::F16 => "f16",
             DType::Bf16 => "bf16",
             DType::U32 => "u32",
+            DType::Grouped(_) => "in groups",
         };
         if got.dtype == dtype { Ok(()) } else { Err(Self::DType { op, what, got: got.dtype, expected }) }
     }
@@ -267,13 +269,48 @@ pub(crate) fn elem(desc: &TensorDesc) -> shaders::Elem {
     desc.dtype.elem().unwrap_or(shaders::Elem::F32)
 }
 
-/// The `W_FORMAT` constant of a matrix in its stored dtype.
-pub(crate) fn weight_format(dtype: DType) -> u32 {
-    match dtype {
-        DType::F32 | DType::U32 => 0,
-        DType::F16 => 1,
-        DType::Bf16 => 2,
-    }
+/// What `weight_scalar` and its like are told of a matrix in its stored dtype: `W_FORMAT`, and of groups how they lie.
+///
+/// `whole` says that only whole quads are asked for.
+pub(crate) fn weight_constants(variant: Variant, dtype: DType, whole: bool) -> Variant {
+    let variant = variant.constant(
+        "W_FORMAT",
+        match dtype {
+            DType::F32 | DType::U32 => 0,
+            DType::F16 => 1,
+            DType::Bf16 => 2,
+            DType::Grouped(grouping) => 3 + grouping.format() as u32,
+        },
+    );
+    let Some(grouping) = dtype.grouping() else { return variant };
+    let variant = variant
+        .constant("W_LEN", clamp_u32(grouping.len()))
+        .constant("W_WHOLE", whole.into())
+        .constant("W_RUN", clamp_u32(grouping.run_len()));
+    let format = grouping.format();
+    let Some(layout) = grouping.layout() else {
+        return variant.constant("W_E4M3", (format == Format::F8E4M3).into());
+    };
+    variant
+        .constant("W_LOW", clamp_u32(layout.low))
+        .constant("W_HIGH", clamp_u32(layout.high))
+        .constant("W_ZERO", format.zero().into())
+        .constant("W_TABLE", (format == Format::Iq4Nl).into())
+        .constant("W_RUN_WORDS", clamp_u32(grouping.run_words()))
+        .constant(
+            "W_RUNS",
+            match layout.runs {
+                Runs::One => 0,
+                Runs::Bytes => 1,
+                Runs::Pairs => 2,
+                Runs::Nibbles => 3,
+            },
+        )
+}
+
+/// The piece that reads a grouped matrix.
+pub(crate) fn reads_groups(grouping: Grouping) -> &'static str {
+    if grouping.layout().is_some() { "weight_groups" } else { "weight_float8" }
 }
 
 /// A `Params` struct whose layout a test holds against the one in the kernel.

@@ -339,6 +339,7 @@ fn check_elements(op: &'static str, output: &TensorDesc) -> Result<(), PlanError
 fn check_dtype(op: &'static str, output: &TensorDesc) -> Result<(), LowerError> {
     match output.dtype {
         DType::Bf16 => Err(LowerError { op, what: "activations in bf16 are for the CPU".to_owned() }),
+        DType::Grouped(_) => Err(LowerError { op, what: "activations are not grouped".to_owned() }),
         DType::F32 | DType::F16 | DType::U32 => Ok(()),
     }
 }

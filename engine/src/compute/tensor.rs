@@ -1,4 +1,9 @@
 //! What a tensor is: a shape and an element type. No data.
+mod grouping;
+
+pub use grouping::Grouping;
+pub(crate) use grouping::{Layout, Runs};
+
 use model_loader::Format;
 use std::fmt;
 
@@ -13,35 +18,55 @@ pub enum DType {
     Bf16,
     /// 32-bit unsigned integer: token ids, packed pixels.
     U32,
+    /// Groups of values that share scales: constants alone.
+    Grouped(Grouping),
 }
 
 impl DType {
     /// Bytes per element.
+    ///
+    /// # Panics
+    /// If elements are no bytes of their own: sizes of what may be grouped are asked of [`DType::bytes`].
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 | Self::Bf16 => 2,
+            Self::Grouped(_) => panic!("an element of {self} has no bytes of its own"),
         }
     }
 
-    /// The shader type of an activation; bfloat16 and integers have none.
-    pub fn elem(self) -> Option<shaders::Elem> {
+    /// Bytes of so many elements; a part of a group counts as a whole one.
+    pub fn bytes(self, elements: usize) -> usize {
         match self {
-            Self::F32 => Some(shaders::Elem::F32),
-            Self::F16 => Some(shaders::Elem::F16),
-            Self::Bf16 | Self::U32 => None,
+            Self::Grouped(grouping) => grouping.bytes(elements),
+            _ => elements * self.size(),
         }
     }
-}
 
-impl DType {
-    /// That of a weight in this format, if graphs have one: others are widened to f32.
-    pub(crate) fn of_format(format: Format) -> Option<Self> {
+    /// That of a matrix in this format whose rows have so many values, if graphs have one: others are widened to f32.
+    pub fn of_format(format: Format, row_len: usize) -> Option<Self> {
         match format {
             Format::F32 => Some(Self::F32),
             Format::F16 => Some(Self::F16),
             Format::BF16 => Some(Self::Bf16),
-            _ => None,
+            _ => Grouping::of(format, row_len).map(Self::Grouped),
+        }
+    }
+
+    /// How values are grouped, if they are.
+    pub fn grouping(self) -> Option<Grouping> {
+        match self {
+            Self::Grouped(grouping) => Some(grouping),
+            Self::F32 | Self::F16 | Self::Bf16 | Self::U32 => None,
+        }
+    }
+
+    /// The shader type of an activation; bfloat16, integers and groups have none.
+    pub fn elem(self) -> Option<shaders::Elem> {
+        match self {
+            Self::F32 => Some(shaders::Elem::F32),
+            Self::F16 => Some(shaders::Elem::F16),
+            Self::Bf16 | Self::U32 | Self::Grouped(_) => None,
         }
     }
 }
@@ -53,6 +78,7 @@ impl fmt::Display for DType {
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::U32 => "u32",
+            Self::Grouped(grouping) => return grouping.fmt(f),
         })
     }
 }
@@ -79,7 +105,7 @@ impl TensorDesc {
 
     /// Size in bytes on the device.
     pub fn bytes(&self) -> u64 {
-        (self.elements() * self.dtype.size()) as u64
+        self.dtype.bytes(self.elements()) as u64
     }
 
     /// The last extent (1 for a scalar).

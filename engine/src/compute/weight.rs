@@ -1,6 +1,7 @@
 //! A model's constants, as graphs refer to them: shared, named, in the dtype they are stored in.
-use crate::tensor::{DType, TensorDesc};
-use model_loader::HostTensor;
+use crate::tensor::{DType, Grouping, TensorDesc};
+use model_loader::{Format, HostTensor};
+use rayon::prelude::*;
 use std::{
     borrow::Cow,
     sync::{
@@ -36,6 +37,8 @@ enum Recipe {
     Stacked(Vec<HostTensor>),
     /// One below the other, of several dtypes, or of one that graphs have none for: widened.
     StackedWide(Vec<HostTensor>),
+    /// One below the other, in groups that are laid out as devices want them.
+    Grouped(Vec<HostTensor>, Grouping),
     /// `[out, in, taps..]`, wanted as `[out, taps.., in]`.
     ChannelsLast(HostTensor),
     /// Made on the host.
@@ -47,10 +50,15 @@ enum Recipe {
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Weight {
-    /// A matrix, `[out, in]` as torch stores it; kept in its stored dtype if graphs have it, else widened to f32.
+    /// A matrix, `[out, in]` as torch stores it; kept as it is stored if graphs have a dtype for that, else widened to f32: where its
+    /// groups cross rows, and where LoRAs change it.
     pub fn matrix(tensor: HostTensor) -> Self {
         let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
         match stored_dtype(&tensor) {
+            Some(DType::Grouped(grouping)) => {
+                let desc = TensorDesc::new(&shape, DType::Grouped(grouping));
+                Self::new(name, desc, Recipe::Grouped(vec![tensor], grouping))
+            }
             Some(dtype) => Self::new(name, TensorDesc::new(&shape, dtype), Recipe::Stored(tensor)),
             None => Self::new(name, TensorDesc::new(&shape, DType::F32), Recipe::Wide(tensor)),
         }
@@ -61,12 +69,14 @@ impl Weight {
         Self::from_f32(&tensor.name, &tensor.shape, tensor.to_f32())
     }
 
-    /// A convolution kernel `[out, in, taps..]`, laid out `[out, taps.., in]` for channels-last data.
+    /// A convolution kernel `[out, in, taps..]`, laid out `[out, taps.., in]` for channels-last data. Of grouped formats only float8 is
+    /// kept: the values of other groups would not stay together.
     pub fn channels_last(tensor: &HostTensor) -> Self {
         let mut shape = vec![tensor.shape[0]];
         shape.extend_from_slice(&tensor.shape[2..]);
         shape.push(tensor.shape[1]);
-        let desc = TensorDesc::new(&shape, stored_dtype(tensor).unwrap_or(DType::F32));
+        let kept = stored_dtype(tensor).filter(|_| !tensor.format.is_grouped());
+        let desc = TensorDesc::new(&shape, kept.unwrap_or(DType::F32));
         Self::new(tensor.name.clone(), desc, Recipe::ChannelsLast(tensor.clone()))
     }
 
@@ -78,10 +88,20 @@ impl Weight {
         shape[0] = parts.iter().map(|p| p.shape[0]).sum();
         let first = stored_dtype(&parts[0]);
         let (dtype, recipe) = match first.filter(|_| parts.iter().all(|p| stored_dtype(p) == first)) {
+            Some(DType::Grouped(grouping)) => {
+                (DType::Grouped(grouping), Recipe::Grouped(parts.to_vec(), grouping))
+            }
             Some(dtype) => (dtype, Recipe::Stacked(parts.to_vec())),
             None => (DType::F32, Recipe::StackedWide(parts.to_vec())),
         };
         Self::new(name.to_owned(), TensorDesc::new(&shape, dtype), recipe)
+    }
+
+    /// The same, but neighbours that are stored alike stay so: as few stacks as there are changes of dtype. Files give the values of
+    /// attention more bits than queries and keys.
+    pub fn stacks(name: &str, parts: &[HostTensor]) -> Vec<Self> {
+        let alike = parts.chunk_by(|a, b| stored_dtype(a) == stored_dtype(b));
+        alike.map(|parts| Self::stack(name, parts)).collect()
     }
 
     /// A constant made on the host.
@@ -107,7 +127,7 @@ impl Weight {
     /// How many matrices lie in it, one above the other.
     pub fn parts(&self) -> usize {
         match &self.0.recipe {
-            Recipe::Stacked(parts) | Recipe::StackedWide(parts) => parts.len(),
+            Recipe::Stacked(parts) | Recipe::StackedWide(parts) | Recipe::Grouped(parts, _) => parts.len(),
             _ => 1,
         }
     }
@@ -130,7 +150,11 @@ impl Weight {
                 let values: Vec<f32> = parts.iter().flat_map(HostTensor::to_f32).collect();
                 Cow::Owned(bytemuck::pod_collect_to_vec(&values))
             }
-            Recipe::ChannelsLast(tensor) => Cow::Owned(channels_last_bytes(tensor)),
+            Recipe::Grouped(parts, grouping) => {
+                let bytes = |part| arranged(*grouping, part, &part.bytes);
+                Cow::Owned(parts.iter().flat_map(bytes).collect())
+            }
+            Recipe::ChannelsLast(tensor) => Cow::Owned(channels_last_bytes(tensor, self.0.desc.dtype)),
             Recipe::Floats(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
             Recipe::Integers(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
         }
@@ -142,7 +166,11 @@ impl Weight {
             Recipe::Stored(tensor) => Some(&tensor.bytes),
             Recipe::Floats(values) => Some(bytemuck::cast_slice(values)),
             Recipe::Integers(values) => Some(bytemuck::cast_slice(values)),
-            Recipe::Wide(_) | Recipe::Stacked(_) | Recipe::StackedWide(_) | Recipe::ChannelsLast(_) => None,
+            Recipe::Wide(_)
+            | Recipe::Stacked(_)
+            | Recipe::StackedWide(_)
+            | Recipe::Grouped(..)
+            | Recipe::ChannelsLast(_) => None,
         }
     }
 
@@ -150,14 +178,14 @@ impl Weight {
     pub(crate) fn values(&self) -> Option<&[f32]> {
         match self.0.desc.dtype {
             DType::F32 | DType::U32 => bytemuck::try_cast_slice(self.held()?).ok(),
-            DType::F16 | DType::Bf16 => None,
+            DType::F16 | DType::Bf16 | DType::Grouped(_) => None,
         }
     }
 
     /// Tells the system that the checkpoint's pages were read for the last time for now: a device has its copy.
     pub(crate) fn release_pages(&self) {
         match &self.0.recipe {
-            Recipe::Stacked(parts) | Recipe::StackedWide(parts) => {
+            Recipe::Stacked(parts) | Recipe::StackedWide(parts) | Recipe::Grouped(parts, _) => {
                 parts.iter().for_each(|part| part.bytes.release_pages());
             }
             Recipe::Stored(tensor) | Recipe::Wide(tensor) | Recipe::ChannelsLast(tensor) => {
@@ -182,13 +210,36 @@ impl WeakWeight {
     }
 }
 
-/// The dtype of a weight that is kept as it is stored.
+/// The dtype of a weight that is kept as it is stored. What float8 is multiplied by lies in its groups.
 fn stored_dtype(tensor: &HostTensor) -> Option<DType> {
-    DType::of_format(tensor.format).filter(|_| tensor.is_plain())
+    let float8 = matches!(tensor.format, Format::F8E4M3 | Format::F8E5M2);
+    let kept = if float8 { tensor.changes.is_empty() } else { tensor.is_plain() };
+    DType::of_format(tensor.format, tensor.row_len()).filter(|_| kept)
 }
 
-fn channels_last_bytes(tensor: &HostTensor) -> Vec<u8> {
-    let tensor = tensor.in_elements();
+/// The groups of a tensor, whose bytes may have been moved within their rows, as devices want them.
+fn arranged(grouping: Grouping, tensor: &HostTensor, bytes: &[u8]) -> Vec<u8> {
+    /// Groups that are arranged in one go.
+    const GROUPS: usize = 256;
+    let factor = |value: usize| match tensor.scale.as_deref() {
+        None | Some([]) => 1.0,
+        Some(scale) => scale[value * scale.len() / tensor.elements()],
+    };
+    let values = GROUPS * grouping.len();
+    let stored = grouping.format().bytes(values).unwrap_or(usize::MAX);
+    let mut out = vec![0; grouping.bytes(tensor.elements())];
+    let pieces = out.par_chunks_mut(grouping.bytes(values)).zip(bytes.par_chunks(stored)).enumerate();
+    pieces.for_each(|(index, (out, stored))| {
+        out.copy_from_slice(&grouping.arrange(stored, |value| factor(index * values + value)));
+    });
+    out
+}
+
+fn channels_last_bytes(tensor: &HostTensor, dtype: DType) -> Vec<u8> {
+    let tensor = &match dtype {
+        DType::Grouped(_) => tensor.clone(),
+        _ => tensor.in_elements(),
+    };
     let (out, inner) = (tensor.shape[0], tensor.shape[1]);
     let taps: usize = tensor.shape[2..].iter().product();
     let size = tensor.format.group_bytes();
@@ -202,5 +253,8 @@ fn channels_last_bytes(tensor: &HostTensor) -> Vec<u8> {
             }
         }
     }
-    bytes
+    match dtype {
+        DType::Grouped(grouping) => arranged(grouping, tensor, &bytes),
+        _ => bytes,
+    }
 }

@@ -1,10 +1,11 @@
 //! Causal convolution: caches, strides, paddings, enlarging, frame pairs, stored dtypes, residuals in place.
 use super::matmul::{activate, positions, tolerance};
-use crate::{Case, CaseInput, Tolerance};
+use crate::{Case, CaseInput, Tolerance, groups};
 use engine::{
     DType,
     compute::ops::{Activation, Conv3dOptions, Fill, OutputFrames, Pad},
 };
+use model_loader::Format;
 
 /// One convolution.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +140,15 @@ pub fn cases() -> Vec<Case> {
         convs.push(Conv { dtypes, ..Conv::new([1, 5, 6, 8], 10, FLAT) });
         convs.push(Conv { dtypes, ..Conv::new([1, 5, 6, 5], 10, FLAT) });
     }
+    // Float8, in whole quads and across them, also enlarged.
+    for (format, input, kernel) in
+        [(Format::F8E4M3, [1, 5, 6, 8], CUBE), (Format::F8E5M2, [2, 3, 5, 6], [2, 3, 3])]
+    {
+        let dtypes = [F32, groups::dtype(format, kernel.iter().product::<usize>() * input[3]), F32];
+        convs.push(Conv { dtypes, ..Conv::new(input, 10, kernel) });
+    }
+    let dtypes = [F16, groups::dtype(Format::F8E4M3, 9 * 8), F32];
+    convs.push(Conv { dtypes, upsample: true, ..Conv::new([2, 3, 5, 8], 4, FLAT) });
     let mut cases: Vec<Case> = convs.into_iter().map(case).collect();
     cases.push(in_place(F32));
     cases.push(in_place(F16));

@@ -1,6 +1,7 @@
 //! Embeddings from tables in every stored dtype.
-use crate::{Case, CaseInput, Tolerance};
+use crate::{Case, CaseInput, Tolerance, groups};
 use engine::DType;
+use model_loader::Format;
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
@@ -13,6 +14,10 @@ pub fn cases() -> Vec<Case> {
     }
     for table in [DType::F32, DType::F16, DType::Bf16] {
         cases.push(case(5, 13, table, DType::F16));
+    }
+    for (format, cols) in [(Format::Q8_0, 64), (Format::Q6K, 256), (Format::F8E5M2, 68), (Format::Iq4Nl, 32)]
+    {
+        cases.push(case(7, cols, groups::dtype(format, cols), DType::F32));
     }
     cases.push(beyond_the_vocabulary());
     cases

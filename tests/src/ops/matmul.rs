@@ -1,9 +1,10 @@
 //! The linear layer: sizes around the tiles, stored dtypes, everything fused on, and un-patchifying.
-use crate::{Case, CaseInput, Tolerance};
+use crate::{Case, CaseInput, Tolerance, groups};
 use engine::{
     DType,
     compute::ops::{Activation, Gate, MatmulOptions, Split, Unpatchify},
 };
+use model_loader::Format;
 
 /// Sizes and element types of one case.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(Sizes::f32(rows, cols, k), BIAS));
     }
     cases.extend(thin());
+    cases.extend(grouped(false));
     let dtypes = [[F32, F16, F32], [F32, Bf16, F32], [F16, F16, F16], [F16, Bf16, F32], [F32, F32, F16]];
     for dtypes in dtypes {
         cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, 20) }, BIAS));
@@ -106,6 +108,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(sizes, everything));
         cases.push(in_place(sizes));
     }
+    cases.extend([side_by_side(37, [F32; 2]), side_by_side(2, [F16; 2])]);
     cases.push(large_values());
     cases.push(leading_axes());
     cases.extend([
@@ -113,6 +116,7 @@ pub fn cases() -> Vec<Case> {
         unpatchify([2, 3, 5], [1, 2, 2], 4, 20, F32),
         unpatchify([3, 5, 7], [2, 1, 3], 5, 19, F16),
         unpatchify([2, 9, 8], [1, 2, 2], 16, 32, F16),
+        unpatchify_of([2, 3, 5], [1, 2, 2], 4, 64, [F32, groups::dtype(Format::Q5_0, 64)]),
     ]);
     cases
 }
@@ -141,6 +145,32 @@ pub fn thin() -> Vec<Case> {
     for dtypes in [[F32, F16, F32], [F16, Bf16, F16]] {
         cases.push(case(Sizes { dtypes, ..Sizes::f32(1, 41, 268) }, BIAS));
         cases.push(case(Sizes { dtypes, ..Sizes::f32(3, 41, 67) }, Fused { residual: Some(F32), ..BIAS }));
+    }
+    cases
+}
+
+/// Weights in every format whose values share scales: rows of one group and of several, one row and many. All sizes with `thorough`,
+/// else those of the formats that most files have.
+pub fn grouped(thorough: bool) -> Vec<Case> {
+    use DType::{F16, F32};
+    let mut cases = Vec::new();
+    for format in groups::formats() {
+        let len = format.group_len().max(16);
+        let of = |rows, cols, k, [x, out]: [DType; 2]| {
+            let dtypes = [x, groups::dtype(format, k), out];
+            case(Sizes { rows, cols, k, dtypes }, BIAS)
+        };
+        cases.extend([of(33, 45, 2 * len, [F32; 2]), of(1, 41, 3 * len, [F32; 2])]);
+        if thorough || matches!(format, Format::Q8_0 | Format::Q4K | Format::F8E4M3) {
+            cases.extend([of(1, 1, len, [F32; 2]), of(31, 9, len, [F32; 2]), of(32, 64, len, [F32; 2])]);
+            cases.extend([of(65, 127, len, [F32; 2]), of(3, 35, 5 * len, [F32; 2])]);
+            cases.extend([of(37, 45, 2 * len, [F16; 2]), of(2, 41, len, [F16, F32])]);
+        }
+    }
+    // Groups as short as a word, and of 32.
+    for k in [4 * 19, 160] {
+        let dtypes = [F32, groups::dtype(Format::F8E4M3, k), F32];
+        cases.push(case(Sizes { dtypes, ..Sizes::f32(37, 45, k) }, BIAS));
     }
     cases
 }
@@ -192,7 +222,7 @@ fn case(sizes: Sizes, fused: Fused) -> Case {
             }
             y
         },
-        tolerance(out),
+        if weight.grouping().is_some() { long_tolerance(out) } else { tolerance(out) },
     )
 }
 
@@ -238,6 +268,43 @@ fn in_place(sizes: Sizes) -> Case {
     )
 }
 
+/// Weights of three dtypes make columns of one result, with everything fused on.
+fn side_by_side(rows: usize, [x, out]: [DType; 2]) -> Case {
+    let k = 256;
+    let weights =
+        [(13, groups::dtype(Format::Q4K, k)), (40, DType::F16), (35, groups::dtype(Format::Q6K, k))];
+    let n: usize = weights.iter().map(|(cols, _)| cols).sum();
+    let mut inputs = vec![CaseInput::activation(&[rows, k], x)];
+    inputs.extend(weights.map(|(cols, dtype)| CaseInput::matrix(&[cols, k], dtype)));
+    inputs.push(CaseInput::vector(&[n]));
+    inputs.extend([x, out].map(|dtype| CaseInput::activation(&[rows, n], dtype)));
+    inputs.push(CaseInput::activation(&[2, n], DType::F32));
+    Case::new(
+        format!("matmul/side by side/{rows}x{n}x{k}/{x}-{out}"),
+        inputs,
+        move |graph, ids| {
+            let options = MatmulOptions {
+                bias: Some(ids[4]),
+                activation: Activation::Silu,
+                multiplier: Some(ids[5]),
+                residual: Some(ids[6]),
+                gate: Some(Gate { table: ids[7], row: 1, split: None }),
+                out,
+            };
+            graph.matmul_side_by_side(ids[0], &ids[1..4], &options)
+        },
+        move |data| {
+            let y = product(&data[0], &data[1..4].concat(), k);
+            let fused = y.iter().enumerate().map(|(i, y)| {
+                let y = activate(Activation::Silu, y + data[4][i % n]) * data[5][i];
+                data[6][i] + data[7][n + i % n] * y
+            });
+            fused.collect()
+        },
+        long_tolerance(out),
+    )
+}
+
 /// Sums far outside the range in which the activations' exponentials are finite.
 fn large_values() -> Case {
     Case::new(
@@ -273,13 +340,23 @@ fn leading_axes() -> Case {
 
 /// A projection whose result is put in its place in the latents.
 pub fn unpatchify(grid: [usize; 3], patch: [usize; 3], channels: usize, k: usize, x: DType) -> Case {
+    unpatchify_of(grid, patch, channels, k, [x, DType::F32])
+}
+
+fn unpatchify_of(
+    grid: [usize; 3],
+    patch: [usize; 3],
+    channels: usize,
+    k: usize,
+    [x, weight]: [DType; 2],
+) -> Case {
     let tokens = grid.iter().product();
     let n = channels * patch.iter().product::<usize>();
     Case::new(
-        format!("matmul/unpatchify/{grid:?} of {patch:?}x{channels}/{k}/{x}"),
+        format!("matmul/unpatchify/{grid:?} of {patch:?}x{channels}/{k}/{x}-{weight}"),
         vec![
             CaseInput::activation(&[tokens, k], x),
-            CaseInput::matrix(&[n, k], DType::F32),
+            CaseInput::matrix(&[n, k], weight),
             CaseInput::vector(&[n]),
         ],
         move |graph, ids| {
@@ -322,6 +399,14 @@ pub(super) fn activate(activation: Activation, x: f64) -> f64 {
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         }
         Activation::Silu => x / (1.0 + (-x).exp()),
+    }
+}
+
+/// Of several hundred products, some of them twenty times as large.
+fn long_tolerance(out: DType) -> Tolerance {
+    match out {
+        DType::F16 => Tolerance { abs: 2e-2, rel: 2e-3 },
+        _ => Tolerance { abs: 1e-4, rel: 1e-5 },
     }
 }
 

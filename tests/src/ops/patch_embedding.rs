@@ -1,7 +1,8 @@
 //! Patches of latents as tokens: patches of all kinds, one state row of several.
 use super::matmul::{positions, tolerance};
-use crate::{Case, CaseInput};
+use crate::{Case, CaseInput, groups};
 use engine::{DType, compute::ops::PatchOptions};
+use model_loader::Format;
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
@@ -17,6 +18,10 @@ pub fn cases() -> Vec<Case> {
         case(Some(3), [16, 2, 10, 14], [1, 2, 2], 65, [F32, F16, F32]),
         case(None, [4, 2, 8, 8], [1, 2, 2], 48, [F32, Bf16, F16]),
         case(None, [4, 2, 6, 8], [2, 1, 4], 31, [F16, F32, F16]),
+        // Lines of a patch that are no whole quads of a group, and such that are.
+        case(None, [8, 2, 4, 6], [1, 2, 2], 33, [F32, groups::dtype(Format::Q4_1, 32), F32]),
+        case(None, [3, 2, 4, 6], [1, 2, 2], 33, [F32, groups::dtype(Format::F8E4M3, 12), F32]),
+        case(None, [16, 2, 4, 8], [1, 1, 4], 9, [F32, groups::dtype(Format::Q8_0, 64), F16]),
     ]
 }
 

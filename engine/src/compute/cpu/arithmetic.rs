@@ -18,7 +18,7 @@ impl Operands {
     pub fn of(left: DType) -> Self {
         match left {
             DType::Bf16 => Self::Bf16,
-            DType::F32 | DType::F16 | DType::U32 => Self::F32,
+            DType::F32 | DType::F16 | DType::U32 | DType::Grouped(_) => Self::F32,
         }
     }
 }

@@ -82,6 +82,8 @@ impl PackedConv {
         if enlarging {
             4 * PackedWeight::size(operands, DType::F32, n, kernel[0] * 4 * channels)
         } else {
+            // Taps are no whole groups: what is in groups is widened.
+            let dtype = if dtype.grouping().is_some() { DType::F32 } else { dtype };
             PackedWeight::size(operands, dtype, n, kernel.iter().product::<usize>() * channels)
         }
     }
@@ -100,6 +102,11 @@ impl PackedConv {
         channels: usize,
         enlarging: bool,
     ) -> Self {
+        if let Weights::Grouped(..) = weights {
+            let wide = weights.to_f32();
+            let weights = Weights::F32(&wide);
+            return Self::for_arithmetic(arithmetic, weights, n, kernel, channels, enlarging);
+        }
         let k = kernel.iter().product::<usize>() * channels;
         let weights = if enlarging {
             Self::phases(arithmetic, weights, n, kernel[0], channels)

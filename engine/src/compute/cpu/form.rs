@@ -128,6 +128,7 @@ fn with_weights<T>(dtype: DType, bytes: &[u8], work: impl FnOnce(Weights<'_>) ->
     match dtype {
         DType::F16 => work(Weights::F16(&aligned(bytes))),
         DType::Bf16 => work(Weights::Bf16(&aligned(bytes))),
+        DType::Grouped(grouping) => work(Weights::Grouped(grouping, bytes)),
         DType::F32 | DType::U32 => work(Weights::F32(&aligned(bytes))),
     }
 }

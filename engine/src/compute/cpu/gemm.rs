@@ -10,12 +10,14 @@ use super::simd::{Isa, Simd, Work};
 
 mod epilogue;
 mod kernel;
+mod panels;
 mod rounded;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use epilogue::{Epilogue, Residual, RowGate, View, ViewMut};
 pub(crate) use kernel::{Bf16Bits, Element, F16Bits, Strip, Sums, multiply};
+use panels::{Packed, Panels, Unpacked, UnpackedPairs};
 
 /// Columns of a task, at most.
 const TASK_COLUMNS: usize = 256;
@@ -120,8 +122,8 @@ struct Block {
     k: usize,
 }
 
-/// Cuts k into blocks of about `limit` values: whole segments, or parts of one.
-fn blocks(segments: usize, segment_len: usize, limit: usize) -> Vec<Block> {
+/// Cuts k into blocks of about `limit` values: whole segments, or parts of one that begin at multiples of `step`.
+fn blocks(segments: usize, segment_len: usize, limit: usize, step: usize) -> Vec<Block> {
     if segments * segment_len <= limit {
         return vec![Block { segments: 0..segments, start: 0, len: segment_len, k: 0 }];
     }
@@ -138,7 +140,7 @@ fn blocks(segments: usize, segment_len: usize, limit: usize) -> Vec<Block> {
             })
             .collect();
     }
-    let size = segment_len.div_ceil(segment_len.div_ceil(limit)).next_multiple_of(4);
+    let size = segment_len.div_ceil(segment_len.div_ceil(limit)).next_multiple_of(step);
     let starts = (0..segment_len).step_by(size);
     (0..segments)
         .flat_map(|segment| {
@@ -164,6 +166,8 @@ unsafe impl Sync for Shared {}
 thread_local! {
     /// Sums, reused from task to task.
     static SUMS: RefCell<AlignedBuffer> = RefCell::default();
+    /// Weights that a task has unpacked.
+    static UNPACKED: RefCell<AlignedBuffer> = RefCell::default();
 }
 
 /// Computes all rows of `a` times `weight` into `output_rows` rows of `out`, of which `a` names the ones written.
@@ -186,7 +190,14 @@ pub(crate) fn product<A: Rows>(
     let threads = if work <= SERIAL_WORK { 1 } else { rayon::current_num_threads() };
     let cut = Cut::new(rows, n, cutting, threads);
     let limit = BLOCK_WEIGHTS / cut.columns.min(n.next_multiple_of(cutting.tile_columns));
-    let blocks = blocks(a.segments(), a.segment_len(), limit);
+    let step = match weight.format() {
+        Format::Grouped(grouping, _) => {
+            assert_eq!(a.segments(), 1, "product: groups may lie across segments");
+            grouping.len().max(4)
+        }
+        Format::F32 | Format::F16 | Format::Bf16 | Format::Pairs(_) => 4,
+    };
+    let blocks = blocks(a.segments(), a.segment_len(), limit, step);
     let base = Shared(out.data[out.offset..].as_mut_ptr());
     let row_stride = out.row_stride;
     let run = |task: usize| {
@@ -218,8 +229,8 @@ impl Cutting {
         let isa = weight.isa();
         let task_rows = if isa == Isa::Avx512 { WIDE_TASK_ROWS } else { TASK_ROWS };
         let (tile_rows, task_columns) = match weight.format() {
-            Format::Pairs(unit) => (unit.rows(), unit.task_columns()),
-            Format::F32 | Format::F16 | Format::Bf16 => (isa.rows(), TASK_COLUMNS),
+            Format::Pairs(unit) | Format::Grouped(_, Some(unit)) => (unit.rows(), unit.task_columns()),
+            Format::F32 | Format::F16 | Format::Bf16 | Format::Grouped(_, None) => (isa.rows(), TASK_COLUMNS),
         };
         Self { tile_rows, tile_columns: isa.columns(), task_rows, task_columns }
     }
@@ -281,14 +292,35 @@ impl<A: Rows> Task<'_, A> {
     fn run(self, buffer: &mut AlignedBuffer) {
         let (weight, isa) = (self.weight, self.weight.isa());
         match weight.format() {
-            Format::F32 => isa.dispatch(Typed::<_, f32> { task: self, panels: weight.panels(), buffer }),
-            Format::F16 => isa.dispatch(Typed::<_, F16Bits> { task: self, panels: weight.panels(), buffer }),
+            Format::F32 => {
+                isa.dispatch(Typed { panels: Packed::<f32>::of(weight, &self.columns), task: self, buffer });
+            }
+            Format::F16 => {
+                isa.dispatch(Typed {
+                    panels: Packed::<F16Bits>::of(weight, &self.columns),
+                    task: self,
+                    buffer,
+                });
+            }
             Format::Bf16 => {
-                isa.dispatch(Typed::<_, Bf16Bits> { task: self, panels: weight.panels(), buffer })
+                isa.dispatch(Typed {
+                    panels: Packed::<Bf16Bits>::of(weight, &self.columns),
+                    task: self,
+                    buffer,
+                });
             }
+            Format::Grouped(grouping, None) => UNPACKED.with_borrow_mut(|memory| {
+                let panels = Unpacked { weight, grouping, columns: self.columns.clone(), memory };
+                isa.dispatch(Typed { panels, task: self, buffer });
+            }),
             Format::Pairs(unit) => {
-                unit.dispatch(rounded::RoundedTask { task: self, panels: weight.panels(), buffer });
+                let panels = Packed::<u16>::of(weight, &self.columns);
+                unit.dispatch(rounded::RoundedTask { panels, task: self, buffer });
             }
+            Format::Grouped(grouping, Some(unit)) => UNPACKED.with_borrow_mut(|memory| {
+                let panels = UnpackedPairs { weight, grouping, columns: self.columns.clone(), memory };
+                unit.dispatch(rounded::RoundedTask { panels, task: self, buffer });
+            }),
         }
     }
 
@@ -313,20 +345,19 @@ impl<A: Rows> Task<'_, A> {
 }
 
 /// A task with panels of a known type.
-struct Typed<'a, A, E> {
+struct Typed<'a, A, P> {
     task: Task<'a, A>,
-    panels: &'a [E],
+    panels: P,
     buffer: &'a mut AlignedBuffer,
 }
 
-impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
+impl<A: Rows, E: Element, P: Panels<Value = E>> Work for Typed<'_, A, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { task, panels, buffer } = self;
+        let Self { task, mut panels, buffer } = self;
         assert_eq!(S::COLUMNS, task.weight.isa().columns(), "the weight was packed for another machine");
-        let k = task.weight.k();
         let width = task.columns.len().next_multiple_of(S::COLUMNS);
         let several = task.blocks.len() > 1;
         let held_rows = if several { task.rows.len().next_multiple_of(S::ROWS) } else { S::ROWS };
@@ -334,6 +365,8 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
         let sums = &mut buffer.values_mut::<f32>()[..held_rows * width];
         let mut table = Vec::with_capacity(S::ROWS * task.a.segments());
         for (index, block) in task.blocks.iter().enumerate() {
+            let values = block.k..block.k + block.segments.len() * block.len;
+            panels.begin::<S>(values.clone());
             for first in task.rows.clone().step_by(S::ROWS) {
                 let rows = S::ROWS.min(task.rows.end - first);
                 table.clear();
@@ -343,8 +376,7 @@ impl<A: Rows, E: Element> Work for Typed<'_, A, E> {
                 let held = if several { (first - task.rows.start) * width } else { 0 };
                 let at = sums[held..held + S::ROWS * width].as_mut_ptr();
                 for column in (0..width).step_by(S::COLUMNS) {
-                    let from = (task.columns.start + column) * k + block.k * S::COLUMNS;
-                    let panel = &panels[from..from + block.segments.len() * block.len * S::COLUMNS];
+                    let panel = panels.panel::<S>(column, values.clone());
                     let wide = task.columns.len() - column > S::LANES;
                     let sums = Sums { at: at.wrapping_add(column), stride: width, accumulate: index > 0 };
                     // SAFETY: `Rows` promises the table; the slices were cut to size: the panel above, and `at` has ROWS

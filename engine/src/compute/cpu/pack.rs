@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use super::arithmetic::{Arithmetic, Operands};
 use super::bf16::{STEP, Unit};
+use super::groups;
 use super::simd::Isa;
-use crate::tensor::DType;
+use crate::tensor::{DType, Grouping};
 
 /// A weight matrix [n, k] (k contiguous) as it is stored.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum Weights<'a> {
     F16(&'a [f16]),
     /// bfloat16.
     Bf16(&'a [bf16]),
+    /// Groups as devices want them.
+    Grouped(Grouping, &'a [u8]),
 }
 
 impl Weights<'_> {
@@ -27,6 +30,7 @@ impl Weights<'_> {
             Self::F32(values) => values.len(),
             Self::F16(values) => values.len(),
             Self::Bf16(values) => values.len(),
+            Self::Grouped(grouping, bytes) => bytes.len() / grouping.bytes(1) * grouping.len(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Weights<'_> {
             Self::F32(_) => DType::F32,
             Self::F16(_) => DType::F16,
             Self::Bf16(_) => DType::Bf16,
+            Self::Grouped(grouping, _) => DType::Grouped(*grouping),
         }
     }
 
@@ -45,6 +50,11 @@ impl Weights<'_> {
             Self::F32(values) => values.to_vec(),
             Self::F16(values) => values.iter().map(|x| x.to_f32()).collect(),
             Self::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
+            Self::Grouped(grouping, bytes) => {
+                let mut values = vec![0.0; self.len()];
+                grouping.widen(bytes, &mut values);
+                values
+            }
         }
     }
 }
@@ -60,6 +70,8 @@ pub(crate) enum Format {
     Bf16,
     /// bfloat16 values in pairs along k, for a unit that multiplies them.
     Pairs(Unit),
+    /// Groups, which tasks unpack: to values in f32, or to pairs for a unit.
+    Grouped(Grouping, Option<Unit>),
 }
 
 impl Format {
@@ -68,14 +80,23 @@ impl Format {
         match dtype {
             DType::F16 if matches!(isa, Isa::Avx512 | Isa::Avx2) => Self::F16,
             DType::Bf16 => Self::Bf16,
+            DType::Grouped(grouping) => Self::Grouped(grouping, None),
             DType::F16 | DType::F32 | DType::U32 => Self::F32,
         }
     }
 
-    /// Bytes of a value.
+    /// Of a panel for a unit.
+    fn of_unit(unit: Unit, dtype: DType) -> Self {
+        match dtype {
+            DType::Grouped(grouping) => Self::Grouped(grouping, Some(unit)),
+            DType::F32 | DType::F16 | DType::Bf16 | DType::U32 => Self::Pairs(unit),
+        }
+    }
+
+    /// Bytes of a value; of groups, of a word.
     pub(crate) const fn size(self) -> usize {
         match self {
-            Self::F32 => 4,
+            Self::F32 | Self::Grouped(..) => 4,
             Self::F16 | Self::Bf16 | Self::Pairs(_) => 2,
         }
     }
@@ -138,6 +159,14 @@ impl PackedWeight {
     /// Packs for a given arithmetic.
     pub(crate) fn for_arithmetic(arithmetic: Arithmetic, weights: Weights<'_>, n: usize, k: usize) -> Self {
         assert_eq!(weights.len(), n * k, "weights are [{n}, {k}]");
+        if let Weights::Grouped(grouping, bytes) = weights {
+            let (isa, unit) = match arithmetic {
+                Arithmetic::F32(isa) => (isa, None),
+                Arithmetic::Bf16(unit) => (unit.isa(), Some(unit)),
+            };
+            let buffer = groups::pack(grouping, bytes, isa.columns(), n, k);
+            return Self { isa, format: Format::Grouped(grouping, unit), n, k, buffer };
+        }
         let isa = match arithmetic {
             Arithmetic::F32(isa) => isa,
             Arithmetic::Bf16(unit) => return Self::in_pairs(unit, weights, n, k),
@@ -150,6 +179,7 @@ impl PackedWeight {
             }
             Weights::F16(values) => Self::pack(isa, format, values, n, k, |x| x.to_f32().to_bits()),
             Weights::Bf16(values) => Self::pack(isa, format, values, n, k, bf16::to_bits),
+            Weights::Grouped(..) => Self::pack(isa, format, &weights.to_f32(), n, k, |x| x.to_bits()),
         }
     }
 
@@ -158,6 +188,7 @@ impl PackedWeight {
             Weights::F32(values) => Self::pack_pairs(unit, values, n, k, bf16::from_f32),
             Weights::F16(values) => Self::pack_pairs(unit, values, n, k, |x| bf16::from_f32(x.to_f32())),
             Weights::Bf16(values) => Self::pack_pairs(unit, values, n, k, |x| x),
+            Weights::Grouped(..) => Self::pack_pairs(unit, &weights.to_f32(), n, k, bf16::from_f32),
         }
     }
 
@@ -165,13 +196,14 @@ impl PackedWeight {
     pub(crate) fn size(operands: Operands, dtype: DType, n: usize, k: usize) -> usize {
         let bytes = match Arithmetic::of(operands) {
             Arithmetic::F32(isa) => Self::panel_bytes(isa, Format::of(isa, dtype), n, k),
-            Arithmetic::Bf16(unit) => Self::panel_bytes(unit.isa(), Format::Pairs(unit), n, k),
+            Arithmetic::Bf16(unit) => Self::panel_bytes(unit.isa(), Format::of_unit(unit, dtype), n, k),
         };
         bytes.next_multiple_of(size_of::<Line>())
     }
 
     fn panel_bytes(isa: Isa, format: Format, n: usize, k: usize) -> usize {
         let depth = match format {
+            Format::Grouped(grouping, _) => return n.next_multiple_of(isa.columns()) * grouping.bytes(k),
             Format::Pairs(_) => k.next_multiple_of(STEP),
             Format::F32 | Format::F16 | Format::Bf16 => k,
         };
@@ -249,6 +281,11 @@ impl PackedWeight {
     /// Inputs.
     pub(crate) fn k(&self) -> usize {
         self.k
+    }
+
+    /// Values of k that a panel has room for.
+    pub(crate) fn depth(&self) -> usize {
+        if let Format::Pairs(_) = self.format { self.k.next_multiple_of(STEP) } else { self.k }
     }
 
     /// Bytes of the panels.

@@ -50,6 +50,11 @@ pub(super) async fn read(
         DType::Bf16 => {
             bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
         }
+        DType::Grouped(grouping) => {
+            let mut values = vec![0.0; desc.elements()];
+            grouping.widen(&bytes[..grouping.bytes(values.len())], &mut values);
+            values
+        }
         DType::F32 | DType::U32 => bytemuck::pod_collect_to_vec(bytes),
     };
     let mut values: Vec<f32> = values;

@@ -10,7 +10,7 @@ use crate::{
     error::DeviceError,
     op::{Binding, Io, Launch, Operand},
     stopwatch::Stopwatch,
-    tensor::{DType, TensorDesc},
+    tensor::{DType, Grouping, TensorDesc},
     tuner::Trials,
 };
 use shaders::Access;
@@ -79,7 +79,11 @@ impl<'a> LaunchTrials<'a> {
             if dtype == DType::F16 {
                 tolerance = 1e-2;
             }
-            let elements = usize::try_from(size).unwrap_or(usize::MAX) / dtype.size();
+            let size_here = usize::try_from(size).unwrap_or(usize::MAX);
+            let elements = match dtype {
+                DType::Grouped(grouping) => size_here / grouping.bytes(1) * grouping.len(),
+                _ => size_here / dtype.size(),
+            };
             let desc = TensorDesc::new(&[elements], dtype);
             let buffer = buffers::storage(gpu, "operand of a trial", size).await?;
             buffers::fill(gpu, &buffer, &random(&desc)).await?;
@@ -195,6 +199,9 @@ impl Trials for LaunchTrials<'_> {
 /// Numbers in -1..1, the same at each call.
 fn random(desc: &TensorDesc) -> Vec<u8> {
     let mut state = 0x2545_F491_u32;
+    if let DType::Grouped(grouping) = desc.dtype {
+        return random_groups(grouping, desc.elements(), state);
+    }
     let values = (0..PERIOD).map(|_| {
         state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
         f32::from_bits(0x3F80_0000 | (state >> 9)).mul_add(2.0, -3.0)
@@ -202,10 +209,39 @@ fn random(desc: &TensorDesc) -> Vec<u8> {
     let block: Vec<u8> = match desc.dtype {
         DType::F16 => values.flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect(),
         DType::Bf16 => values.flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect(),
-        DType::F32 | DType::U32 => values.flat_map(f32::to_le_bytes).collect(),
+        DType::F32 | DType::U32 | DType::Grouped(_) => values.flat_map(f32::to_le_bytes).collect(),
     };
     let size = usize::try_from(desc.bytes()).unwrap_or(0);
     let mut bytes = block.repeat(size.div_ceil(block.len()).max(1));
     bytes.truncate(size);
     bytes
+}
+
+/// Groups of any codes, whose scales are small enough for their largest values to stay near one.
+fn random_groups(grouping: Grouping, values: usize, mut state: u32) -> Vec<u8> {
+    let groups = values.div_ceil(grouping.len());
+    let last = grouping.words() - 1;
+    let mut group = || -> Vec<u32> {
+        let words = (0..=last).map(|at| {
+            state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+            let random = (state >> 28 ^ state).wrapping_mul(277_803_737);
+            match grouping.layout() {
+                // Without the uppermost bit of the exponent no code of float8 is large, or no number.
+                None if at < last => random & 0xBFBF_BFBF,
+                None => 0.25_f32.to_bits(),
+                // Both halves are 2^-8, or half of that where runs have scales.
+                Some(_) if at == last && grouping.run_words() == 0 => 0x1C00_1C00,
+                Some(_) if at == last => 0x0C00_0C00,
+                Some(_) => random,
+            }
+        });
+        words.collect()
+    };
+    // No period of the rows' length, as among other operands.
+    let period: Vec<u32> = (0..groups.min(PERIOD / 16)).flat_map(|_| group()).collect();
+    let bytes: Vec<u8> = period.into_iter().flat_map(u32::to_le_bytes).collect();
+    let size = grouping.bytes(values);
+    let mut all = bytes.repeat(size.div_ceil(bytes.len().max(1)));
+    all.truncate(size);
+    all
 }

@@ -11,7 +11,8 @@ use model_loader::{Checkpoint, LoadError};
 /// `y = x W^T + b`, with `W` of `[out, in]` in its stored dtype.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    weight: Weight,
+    /// One, or several side by side where parts are stored in different dtypes.
+    weights: Vec<Weight>,
     bias: Option<Weight>,
 }
 
@@ -31,7 +32,7 @@ impl Linear {
     /// If it is missing or has another shape.
     pub fn load_plain(checkpoint: &Checkpoint, name: &str, shape: &[usize]) -> Result<Self, LoadError> {
         let weight = checkpoint.tensor_shaped(&format!("{name}.weight"), shape)?;
-        Ok(Self { weight: Weight::matrix(weight), bias: None })
+        Ok(Self { weights: vec![Weight::matrix(weight)], bias: None })
     }
 
     /// Loads several layers of one shape as one, their outputs side by side.
@@ -51,7 +52,7 @@ impl Linear {
                 .collect::<Result<Vec<_>, _>>()
         };
         let name = names.join(" + ");
-        let weight = Weight::stack(&format!("{name} weight"), &load("weight", shape)?);
+        let weights = Weight::stacks(&format!("{name} weight"), &load("weight", shape)?);
         let bias = if with_bias {
             let values =
                 load("bias", &shape[..1])?.iter().flat_map(model_loader::HostTensor::to_f32).collect();
@@ -59,7 +60,7 @@ impl Linear {
         } else {
             None
         };
-        Ok(Self { weight, bias })
+        Ok(Self { weights, bias })
     }
 
     /// Applies the layer.
@@ -74,14 +75,14 @@ impl Linear {
         x: TensorId,
         options: MatmulOptions,
     ) -> Result<TensorId, OpError> {
-        let weight = graph.weight(&self.weight);
+        let weights: Vec<TensorId> = self.weights.iter().map(|weight| graph.weight(weight)).collect();
         let bias = self.bias(graph);
-        graph.matmul(x, weight, &MatmulOptions { bias, ..options })
+        graph.matmul_side_by_side(x, &weights, &MatmulOptions { bias, ..options })
     }
 
-    /// The weight as a tensor of the graph.
+    /// The weight as a tensor of the graph; of a stacked layer, its first.
     pub fn weight(&self, graph: &mut Graph) -> TensorId {
-        graph.weight(&self.weight)
+        graph.weight(&self.weights[0])
     }
 
     /// The bias as a tensor of the graph.

@@ -3,7 +3,7 @@ use crate::{
     cpu::{CpuIo, WeightForm},
     error::LowerError,
     graph::Graph,
-    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem, weight_format},
+    op::{Binding, Io, Launch, Lowered, Op, OpError, Operand, elem, reads_groups, weight_constants},
     params,
     target::{Target, clamp_u32},
     tensor::{DType, TensorDesc, TensorId},
@@ -62,17 +62,17 @@ impl Op for Embedding {
     }
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
-        let rows = (inputs[0].elements() * inputs[1].cols() * inputs[1].dtype.size()) as u64;
+        let rows = (inputs[0].elements() * inputs[1].dtype.bytes(inputs[1].cols())) as u64;
         if index == 1 { rows.min(inputs[1].bytes()) } else { inputs[index].bytes() }
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
         const WG: u32 = 64;
         let table = &io.inputs[1];
-        let row_bytes = table.cols() * table.dtype.size();
-        let variant = Variant::new()
+        let row_bytes = table.dtype.bytes(table.cols());
+        let variant = weight_constants(Variant::new(), table.dtype, false)
             .alias("Out", elem(io.output))
-            .constant("W_FORMAT", weight_format(table.dtype))
+            .import("W_READ", table.dtype.grouping().map_or("weight_scalar", reads_groups))
             .overriding("WG", WG);
         let launches = target.row_tiles(table.rows(), row_bytes).into_iter().map(|tile| {
             let params = EmbeddingParams {
@@ -109,7 +109,7 @@ impl Op for Embedding {
             let id = (*id as usize).min(vocabulary - 1);
             match stored {
                 Some(bytes) => {
-                    let row_bytes = cols * dtype.size();
+                    let row_bytes = dtype.bytes(cols);
                     widen(dtype, &bytes[id * row_bytes..][..row_bytes], out);
                 }
                 None => out.copy_from_slice(&dense[id * cols..][..cols]),
@@ -120,6 +120,7 @@ impl Op for Embedding {
 
 fn widen(dtype: DType, bytes: &[u8], out: &mut [f32]) {
     match dtype {
+        DType::Grouped(grouping) => grouping.widen(bytes, out),
         DType::F32 | DType::U32 => {
             for (value, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
                 *value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
@@ -146,7 +147,8 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant = Variant::new().alias("Out", Elem::F32).constant("W_FORMAT", 2);
+        let variant =
+            Variant::new().alias("Out", Elem::F32).constant("W_FORMAT", 2).import("W_READ", "weight_scalar");
         check_params::<EmbeddingParams>(&shaders::EMBEDDING, &variant);
     }
 

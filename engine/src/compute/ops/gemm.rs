@@ -3,7 +3,7 @@ mod forms;
 
 use crate::{
     cpu::math,
-    op::{Binding, elem, weight_format},
+    op::{Binding, elem, reads_groups, weight_constants},
     target::Target,
     tensor::{DType, TensorDesc},
     tuning::{Choice, size_class},
@@ -138,20 +138,25 @@ impl Product<'_> {
             ("weight_quads_16", DType::F16) if form.stages_halves() => "weight_quads_half",
             _ => w_read,
         };
-        let variant = form
-            .variant()
+        let variant = weight_constants(form.variant(), self.weight.dtype, self.reads_quads())
             .alias("X", elem(self.x))
-            .constant("W_FORMAT", weight_format(self.weight.dtype))
             .import("X_READ", reads.operand())
             .import("W_READ", w_read);
+        // Where a row lies in one piece, its scales are loaded once for each run.
+        let runs = self.weight.dtype.grouping().is_some() && self.segment_length == self.k();
+        let variant = match form {
+            Form::Register { .. } if runs => variant.import("GEMM", "gemm_register_runs"),
+            _ => variant,
+        };
         let [rows, cols] = form.tile();
         Tiled { variant, choice, reads, rows, cols }
     }
 
     /// How x is read, and the piece that reads the weight.
     fn reads(&self, target: &Target) -> (Reads, &'static str) {
+        let grouping = self.weight.dtype.grouping();
         if !self.reads_quads() {
-            return (Reads::Scalar, "weight_scalar");
+            return (Reads::Scalar, grouping.map_or("weight_scalar", reads_groups));
         }
         let wide = target.reads_words_of_64();
         let x = if wide && self.x.dtype == DType::F32 { Reads::Quads64 } else { Reads::Quads };
@@ -160,6 +165,7 @@ impl Product<'_> {
             (DType::F16 | DType::Bf16, true) => "weight_quads_16_64",
             (DType::F32 | DType::U32, false) => "weight_quads_32",
             (DType::F32 | DType::U32, true) => "weight_quads_32_64",
+            (DType::Grouped(grouping), _) => reads_groups(grouping),
         };
         (x, weight)
     }
@@ -191,7 +197,7 @@ impl Product<'_> {
 
     /// Cuts the columns so that the weight's rows fit a binding.
     pub(super) fn col_tiles(&self, target: &Target) -> Vec<Range<usize>> {
-        target.row_tiles(self.cols(), self.k() * self.weight.dtype.size())
+        target.row_tiles(self.cols(), self.weight.dtype.bytes(self.k()))
     }
 }
 

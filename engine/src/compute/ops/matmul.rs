@@ -65,7 +65,21 @@ impl Graph {
         weight: TensorId,
         options: &MatmulOptions,
     ) -> Result<TensorId, OpError> {
-        let mut inputs = vec![x, weight];
+        self.matmul_side_by_side(x, &[weight], options)
+    }
+
+    /// The same with several weights of one K, each of its own dtype: their results lie side by side, as if they were one weight.
+    ///
+    /// # Errors
+    /// If shapes or dtypes do not fit.
+    pub fn matmul_side_by_side(
+        &mut self,
+        x: TensorId,
+        weights: &[TensorId],
+        options: &MatmulOptions,
+    ) -> Result<TensorId, OpError> {
+        let mut inputs = vec![x];
+        inputs.extend(weights);
         let mut add = |id: Option<TensorId>| {
             id.map(|id| {
                 inputs.push(id);
@@ -80,16 +94,19 @@ impl Graph {
             gate: add(options.gate.map(|gate| gate.table)),
             gate_row: options.gate.map_or(0, |gate| gate.row),
             split: options.gate.and_then(|gate| gate.split),
-            parts: self.tensor_of(weight).weight().map_or(1, Weight::parts),
+            weights: weights.len(),
+            parts: weights.iter().map(|id| self.tensor_of(*id).weight().map_or(1, Weight::parts)).sum(),
             out: options.out,
         };
         self.push(op, &inputs)
     }
 }
 
-/// Inputs: x, weight, and at the given positions what is present.
+/// Inputs: x, the weights, and at the given positions what is present.
 #[derive(Debug)]
 struct Matmul {
+    /// How many there are.
+    weights: usize,
     bias: Option<usize>,
     activation: Activation,
     multiplier: Option<usize>,
@@ -97,7 +114,7 @@ struct Matmul {
     gate: Option<usize>,
     gate_row: usize,
     split: Option<Split>,
-    /// Matrices that are stacked in the weight: products of their own, if nothing were fused.
+    /// Matrices that are stacked in the weights: products of their own, if nothing were fused.
     parts: usize,
     out: DType,
 }
@@ -162,7 +179,13 @@ impl Op for Matmul {
     }
 
     fn output(&self, inputs: &[TensorDesc]) -> Result<TensorDesc, OpError> {
-        let (_, n) = check_operands(NAME, &inputs[0], &inputs[1])?;
+        if self.weights == 0 {
+            return Err(OpError::value(NAME, "weights", 0, "at least one"));
+        }
+        let mut n = 0;
+        for weight in self.columns(inputs) {
+            n += check_operands(NAME, &inputs[0], &inputs[weight.input])?.1;
+        }
         let mut shape = inputs[0].shape.clone();
         shape.pop();
         shape.push(n);
@@ -207,7 +230,7 @@ impl Op for Matmul {
             self.split.is_some(),
             self.residual.is_some(),
         ];
-        products - 1 + options.into_iter().filter(|used| *used).count()
+        products - self.weights + options.into_iter().filter(|used| *used).count()
     }
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
@@ -216,12 +239,75 @@ impl Op for Matmul {
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
+        let parts: Vec<Lowered> =
+            self.columns(io.inputs).map(|weight| self.lower_part(io, target, &weight)).collect();
+        // A choice is of one form for all launches: where there are several weights, each takes what is known to be best for it.
+        let choice = parts.first().filter(|_| parts.len() == 1).and_then(|part| part.choice.clone());
+        let launches = parts.into_iter().flat_map(|part| part.launches).collect();
+        Ok(Lowered { launches, scratch: Vec::new(), choice })
+    }
+
+    fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
+        if (1..=self.weights).contains(&index) {
+            WeightForm::matrix(&inputs[index], Operands::of(inputs[0].dtype))
+        } else {
+            WeightForm::Dense
+        }
+    }
+
+    fn evaluate(&self, io: &mut CpuIo<'_>) {
+        let (k, n) = (io.desc(0).cols(), io.output_desc.cols());
+        let (x, rows) = (View::contiguous(io.input(0), k), io.desc(0).rows());
+        let out = std::mem::take(&mut io.output);
+        let descs: Vec<TensorDesc> = (0..=self.weights).map(|index| io.desc(index).clone()).collect();
+        for Columns { input, range } in self.columns(&descs) {
+            let view = |i: usize| View { offset: range.start, ..View::contiguous(io.input(i), n) };
+            let epilogue = Epilogue {
+                bias: self.bias.map(|i| &io.input(i)[range.clone()]),
+                activation: self.activation.cpu(),
+                multiplier: self.multiplier.map(view),
+                gate: self.gate.map(|i| {
+                    let row = |row: usize| &io.input(i)[row * n..][range.clone()];
+                    let first = self.split.map(|split| (split.rows, row(self.gate_row + split.offset)));
+                    RowGate { row: row(self.gate_row), first }
+                }),
+                residual: match self.residual {
+                    None => Residual::None,
+                    Some(i) if io.aliased == Some(i) => Residual::Output,
+                    Some(i) => Residual::Separate(view(i)),
+                },
+            };
+            let to = ViewMut { offset: range.start, ..ViewMut::contiguous(&mut *out, n) };
+            gemm::matmul(x, rows, &io.matrix(input), &epilogue, to);
+        }
+    }
+}
+
+/// Columns of the result that a weight makes.
+struct Columns {
+    /// The weight.
+    input: usize,
+    range: Range<usize>,
+}
+
+impl Matmul {
+    fn columns<'a>(&self, inputs: &'a [TensorDesc]) -> impl Iterator<Item = Columns> + use<'a> {
+        let mut start = 0;
+        (1..=self.weights).map(move |input| {
+            let range = start..start + inputs[input].shape.first().copied().unwrap_or(0);
+            start = range.end;
+            Columns { input, range }
+        })
+    }
+
+    /// The product with one weight.
+    fn lower_part(&self, io: &Io<'_>, target: &Target, part: &Columns) -> Lowered {
         let desc = |input: Option<usize>| input.map(|i| &io.inputs[i]);
         let (k, n) = (io.inputs[0].cols(), io.output.cols());
         let product = Product {
             x: &io.inputs[0],
             rows: io.inputs[0].rows(),
-            weight: &io.inputs[1],
+            weight: &io.inputs[part.input],
             segment_length: k,
             x_aligned: k.is_multiple_of(4),
         };
@@ -251,7 +337,7 @@ impl Op for Matmul {
                     gate_start: clamp_u32(self.gate_row * n),
                     split_rows: clamp_u32(split.rows.saturating_sub(rows.start)),
                     split_start: clamp_u32((self.gate_row + split.offset) * n),
-                    ..rows_params(&rows, &cols, k, n)
+                    ..rows_params(&rows, &(part.range.start + cols.start..part.range.start + cols.end), k, n)
                 };
                 let by_rows = |input| optional(input, |i| io.bind_input_rows(i, &rows, n));
                 launches.push(Launch {
@@ -260,7 +346,7 @@ impl Op for Matmul {
                     params: bytemuck::bytes_of(&params).to_vec(),
                     bindings: vec![
                         io.bind_input_rows(0, &rows, k),
-                        io.bind_input_rows(1, &cols, k),
+                        io.bind_input_rows(part.input, &cols, k),
                         optional(self.bias, |i| io.bind_input(i)),
                         by_rows(self.residual),
                         optional(self.gate, |i| io.bind_input(i)),
@@ -271,34 +357,7 @@ impl Op for Matmul {
                 });
             }
         }
-        Ok(Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) })
-    }
-
-    fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
-        weight_form(inputs, index)
-    }
-
-    fn evaluate(&self, io: &mut CpuIo<'_>) {
-        let (k, n) = (io.desc(0).cols(), io.output_desc.cols());
-        let residual = match self.residual {
-            None => Residual::None,
-            Some(i) if io.aliased == Some(i) => Residual::Output,
-            Some(i) => Residual::Separate(View::contiguous(io.input(i), n)),
-        };
-        let epilogue = Epilogue {
-            bias: self.bias.map(|i| io.input(i)),
-            activation: self.activation.cpu(),
-            multiplier: self.multiplier.map(|i| View::contiguous(io.input(i), n)),
-            gate: self.gate.map(|i| {
-                let row = |row: usize| &io.input(i)[row * n..][..n];
-                let first = self.split.map(|split| (split.rows, row(self.gate_row + split.offset)));
-                RowGate { row: row(self.gate_row), first }
-            }),
-            residual,
-        };
-        let (x, rows) = (View::contiguous(io.input(0), k), io.desc(0).rows());
-        let out = std::mem::take(&mut io.output);
-        gemm::matmul(x, rows, &io.matrix(1), &epilogue, ViewMut::contiguous(out, n));
+        Lowered { launches, scratch: Vec::new(), choice: Some(tiled.choice) }
     }
 }
 

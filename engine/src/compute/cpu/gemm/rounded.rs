@@ -1,27 +1,26 @@
 //! Tasks of products in bfloat16: strips of the left operand are rounded, then multiplied with panels of pairs.
 
-use super::{Rows, Sums, Task};
+use super::{Panels, Rows, Sums, Task};
 use crate::cpu::bf16::{DEPTH, Kernel, LEFT_STRIDE, Rounded, STEP, UnitWork};
 use crate::cpu::pack::AlignedBuffer;
 use crate::cpu::simd::Simd;
 use std::ops::Range;
 
 /// A task with its panels and memory to work in.
-pub(super) struct RoundedTask<'a, A> {
+pub(super) struct RoundedTask<'a, A, P> {
     pub(super) task: Task<'a, A>,
-    pub(super) panels: &'a [u16],
+    pub(super) panels: P,
     pub(super) buffer: &'a mut AlignedBuffer,
 }
 
-impl<A: Rows> UnitWork for RoundedTask<'_, A> {
+impl<A: Rows, P: Panels<Value = u16>> UnitWork for RoundedTask<'_, A, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, K: Kernel<S>>(self, s: S, kernel: K) {
-        let Self { task, panels, buffer } = self;
+        let Self { task, mut panels, buffer } = self;
         assert_eq!(S::COLUMNS, task.weight.isa().columns(), "the weight was packed for another machine");
         let k = task.weight.k();
-        let padded = k.next_multiple_of(STEP);
         let width = task.columns.len().next_multiple_of(S::COLUMNS);
         let held_rows = if k > DEPTH { task.rows.len().next_multiple_of(K::ROWS) } else { K::ROWS };
         let left_bytes = (K::ROWS * LEFT_STRIDE * size_of::<K::Left>()).next_multiple_of(size_of::<f32>());
@@ -32,6 +31,8 @@ impl<A: Rows> UnitWork for RoundedTask<'_, A> {
         let mut table = Vec::new();
         for start in (0..k.max(1)).step_by(DEPTH) {
             let depth = DEPTH.min(k - start);
+            let values = start..start + depth.next_multiple_of(STEP);
+            panels.begin::<S>(values.clone());
             for first in task.rows.clone().step_by(K::ROWS) {
                 let rows = K::ROWS.min(task.rows.end - first);
                 // SAFETY: `left` has ROWS rows of LEFT_STRIDE values, and `depth` is no more than DEPTH.
@@ -42,8 +43,7 @@ impl<A: Rows> UnitWork for RoundedTask<'_, A> {
                 let held = if k > DEPTH { (first - task.rows.start) * width } else { 0 };
                 let at = sums[held..held + K::ROWS * width].as_mut_ptr();
                 for column in (0..width).step_by(S::COLUMNS) {
-                    let from = (task.columns.start + column) * padded + start * S::COLUMNS;
-                    let panel = &panels[from..from + depth.next_multiple_of(STEP) * S::COLUMNS];
+                    let panel = panels.panel::<S>(column, values.clone());
                     let wide = task.columns.len() - column > S::LANES;
                     let sums = Sums { at: at.wrapping_add(column), stride: width, accumulate: start > 0 };
                     // SAFETY: the strip was rounded above; the slices were cut to size: the panel, and `at` has ROWS rows of

@@ -6,6 +6,8 @@ use super::*;
 use crate::cpu::arithmetic::{Arithmetic, Operands};
 use crate::cpu::math::Activation;
 use crate::cpu::pack::Weights;
+use crate::tensor::Grouping;
+use model_loader::Format as StoredFormat;
 
 /// Reproducible values in [-1, 1), different for each seed.
 pub(crate) fn values(count: usize, seed: u32) -> Vec<f32> {
@@ -105,6 +107,56 @@ fn k_in_several_blocks_and_columns_in_several_tasks() {
                 &format!("{arithmetic:?} {m} {n} {k}"),
             );
         }
+    }
+}
+
+/// As devices want them: any codes, scales around 2^-8 of either sign.
+fn grouped(grouping: Grouping, count: usize) -> Vec<u8> {
+    let random = values(grouping.bytes(count) / 4, 14);
+    let words = random.iter().enumerate().map(|(at, x)| {
+        let last = (at + 1).is_multiple_of(grouping.words());
+        match grouping.layout() {
+            None if last => (x / 64.0).to_bits(),
+            None => x.to_bits().wrapping_mul(0x9E37_79B9) & 0xBFBF_BFBF,
+            Some(_) if last => 0x8C01_1C03 ^ (x.to_bits() & 0x8000_8000),
+            Some(_) => x.to_bits().wrapping_mul(0x9E37_79B9),
+        }
+    });
+    words.flat_map(u32::to_le_bytes).collect()
+}
+
+#[test]
+fn groups_count_as_what_they_are_widened_to() {
+    for format in StoredFormat::ALL {
+        for [m, n, k] in [[1, 1, 256], [5, 19, 512], [67, 300, 1280], [3, 35, 9 * 256]] {
+            let Some(grouping) = Grouping::of(format, k) else { continue };
+            let bytes = grouped(grouping, n * k);
+            let (a, mut w) = (values(m * k, 15), vec![0.0; n * k]);
+            grouping.widen(&bytes, &mut w);
+            for arithmetic in Arithmetic::available() {
+                let weights = Weights::Grouped(grouping, &bytes);
+                let packed = PackedWeight::for_arithmetic(arithmetic, weights, n, k);
+                assert_eq!(packed.bytes(), n.next_multiple_of(arithmetic.columns()) * grouping.bytes(k));
+                let mut out = vec![f32::NAN; m * n];
+                let to = ViewMut::contiguous(&mut out, n);
+                matmul(View::contiguous(&a, k), m, &packed, &Epilogue::default(), to);
+                let want = reference(arithmetic, &a, &w, [m, n, k]);
+                assert_close(&out, &want, 2e-4, &format!("{arithmetic:?} {grouping} {m} {n} {k}"));
+            }
+        }
+    }
+    // Groups as short as a word, no multiple of what a unit multiplies in one go.
+    let (m, n, k) = (7, 9, 4 * 131);
+    let grouping = Grouping::of(StoredFormat::F8E4M3, k).unwrap();
+    let bytes = grouped(grouping, n * k);
+    let (a, mut w) = (values(m * k, 15), vec![0.0; n * k]);
+    grouping.widen(&bytes, &mut w);
+    for arithmetic in Arithmetic::available() {
+        let packed = PackedWeight::for_arithmetic(arithmetic, Weights::Grouped(grouping, &bytes), n, k);
+        let mut out = vec![f32::NAN; m * n];
+        let to = ViewMut::contiguous(&mut out, n);
+        matmul(View::contiguous(&a, k), m, &packed, &Epilogue::default(), to);
+        assert_close(&out, &reference(arithmetic, &a, &w, [m, n, k]), 2e-4, &format!("{arithmetic:?}"));
     }
 }
 
@@ -244,7 +296,7 @@ fn blocks_cover_k_once_in_order() {
         [(1, 10, 100), (27, 32, 256), (1, 1031, 100), (3, 500, 128), (9, 96, 100), (1, 0, 8)]
     {
         let mut at = 0;
-        for block in blocks(segments, len, limit) {
+        for block in blocks(segments, len, limit, 4) {
             assert_eq!(block.k, at, "{segments} x {len} by {limit}");
             assert_eq!(block.k, block.segments.start * len + block.start);
             assert!(block.segments.len() == 1 || block.len == len);
