@@ -98,6 +98,10 @@ impl NoiseScheduler for UniPc {
         self.updates[0].rows()
     }
 
+    fn clean_row(&self) -> Option<usize> {
+        Some(HISTORY)
+    }
+
     fn update(&self, step: usize) -> StepUpdate {
         self.updates[step].clone()
     }
