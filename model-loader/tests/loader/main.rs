@@ -11,6 +11,7 @@ mod ignored_keys;
 mod non_finite;
 mod prompt;
 mod scheduler;
+mod tiny_vae;
 mod tokenizer;
 mod weight_files;
 
