@@ -272,6 +272,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_newest_prediction_lies_in_its_row() {
+        for order in 1..=MAX_ORDER {
+            let unipc = UniPc::new(&settings(order), 6).unwrap();
+            let row = unipc.clean_row().unwrap();
+            let mut rows = vec![0.0; unipc.state_rows()];
+            rows[0] = 1.75;
+            for step in 0..6 {
+                let (sigma, velocity) = (unipc.sigmas()[step], 0.5 - 0.1 * rows[0]);
+                let clean = rows[0] - sigma * velocity;
+                rows = unipc.update(step).apply(&rows, velocity, 0.0);
+                assert!((rows[row] - clean).abs() < 1e-12, "order {order}, step {step}");
+            }
+        }
+    }
+
     /// For normally distributed data of deviation `s` the flow is known: x(sigma) is proportional to
     /// sqrt((1 - sigma)^2 s^2 + sigma^2).
     #[test]
