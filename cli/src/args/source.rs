@@ -14,7 +14,7 @@ const TINY: &str = TinyVaeConfig::COMPONENT;
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ModelArgs {
     /// Model folder in the diffusers layout, a file of weights (safetensors, GGUF or .pth, one part or a whole checkpoint), or a
-    /// model of the hub, OWNER/NAME[@REVISION], which is downloaded once [default: the model inside this program]
+    /// model of the hub, OWNER/NAME or OWNER/NAME@REVISION, which is downloaded once [default: the model inside this program]
     #[arg(short, long, value_name = "PATH", allow_hyphen_values = true)]
     pub(crate) model: Option<PathBuf>,
 
