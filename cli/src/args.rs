@@ -7,6 +7,7 @@ mod video;
 use crate::device::DeviceArg;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::compute::nn::Precision;
+use engine::pipeline::DecoderKind;
 use model_loader::Format;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a video of a prompt
     Generate(Box<GenerateArgs>),
+    /// Download a model from the hub into the cache that Python's tools use, and print its folder
+    Pull(PullArgs),
     /// List the devices that can compute
     Devices(DevicesArgs),
     /// Show what is in a model folder, or with which settings a video was made
@@ -68,6 +71,17 @@ pub(crate) struct GenerateArgs {
     #[arg(long, help_heading = "Video")]
     pub(crate) native_size: bool,
 
+    /// What makes the frames at the end: the model's autoencoder, or the tiny decoder of `--tiny-vae`, in a fraction of the time and
+    /// memory and with less detail
+    #[arg(long, value_enum, default_value = "full", value_name = "WHICH", help_heading = "Video")]
+    pub(crate) decoder: DecoderArg,
+
+    /// Show in this file how the video looks so far, anew every five steps: .apng, .mp4, .png or .y4m. It takes `--tiny-vae`
+    ///
+    /// A preview has half the width and height, and one frame where the video has four.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, help_heading = "Video")]
+    pub(crate) preview: Option<OsString>,
+
     /// Where to compute: auto, cpu, gpu, gpu:N as `kinora devices` counts, or a part of a GPU's name
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Computing")]
     pub(crate) device: DeviceArg,
@@ -100,6 +114,29 @@ pub(crate) struct GenerateArgs {
     /// Write the tensors between the stages
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Looking inside")]
     pub(crate) dump: Option<PathBuf>,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// `kinora pull`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PullArgs {
+    /// The model: OWNER/NAME as on the hub, with @REVISION for another branch, tag or commit than main
+    ///
+    /// HF_HOME and HF_HUB_CACHE say where the cache is, HF_TOKEN opens private models, HF_ENDPOINT names another hub, and
+    /// HF_HUB_OFFLINE=1 forbids the network.
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) model: String,
+
+    /// Weights of this variant where there are some, such as fp16 [default: those without one]
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub(crate) variant: Option<String>,
+
+    /// Only files of this name, `*` stands for any characters: for models that are single files; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) file: Vec<String>,
 
     /// Say nothing but errors
     #[arg(short, long)]
@@ -165,12 +202,17 @@ pub(crate) struct CacheArgs {
 /// `kinora inspect`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A model folder, a file of weights, a video or picture that kinora wrote, or `default` for the model inside this program
+    /// A model folder, a file of weights, a model of the hub (OWNER/NAME), a video or picture that kinora wrote, or `default` for
+    /// the model inside this program
     pub(crate) target: PathBuf,
 
     /// The parts of a model in files of their own
     #[command(flatten)]
     pub(crate) parts: PartArgs,
+
+    /// The decoder to plan for
+    #[arg(long, value_enum, default_value = "full", value_name = "WHICH")]
+    pub(crate) decoder: DecoderArg,
 
     /// Show what each part of the model would run, in which order and memory
     #[arg(long)]
@@ -300,6 +342,24 @@ pub(crate) enum WeightArg {
     Bf16,
 }
 
+/// What makes frames of latents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecoderArg {
+    /// The model's own autoencoder
+    Full,
+    /// The tiny decoder of `--tiny-vae`
+    Tiny,
+}
+
+impl From<DecoderArg> for DecoderKind {
+    fn from(decoder: DecoderArg) -> Self {
+        match decoder {
+            DecoderArg::Full => Self::Full,
+            DecoderArg::Tiny => Self::Tiny,
+        }
+    }
+}
+
 /// Arithmetic of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionArg {
@@ -384,7 +444,7 @@ mod tests {
 
     #[test]
     fn everything_has_a_flag() {
-        let line = "kinora generate x -m m --transformer t --text-encoder e --vae v --tokenizer k --lora l:0.5 --lora l2 -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
+        let line = "kinora generate x -m m --transformer t --text-encoder e --vae v --tiny-vae y --decoder tiny --preview p.apng --tokenizer k --lora l:0.5 --lora l2 -o a.mp4 -i p.webp --image-fit crop --dynamic-guidance --width 32 --height 16 --frames 5 --fps 8 --native-size --steps 2 \
                     --guidance -1.5 --seed 18446744073709551615 --negative n --scheduler unipc --torch-noise \
                     --initial-latents l --memory 8G --device gpu:3 --threads 2 --no-cache --no-tune --precision f16 --trace t --dump d --quiet";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();

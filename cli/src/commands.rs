@@ -6,3 +6,4 @@ pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod pull;

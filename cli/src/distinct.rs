@@ -23,7 +23,7 @@ impl<'a> Named<'a> {
     }
 
     /// Nothing where no file can be replaced.
-    fn video(target: &'a Target) -> Result<Option<Self>> {
+    fn video(flag: &'static str, target: &'a Target) -> Result<Option<Self>> {
         let path = match target {
             Target::Derived(_) | Target::Stdout => return Ok(None),
             Target::Mp4(path) | Target::Apng(path) | Target::Y4m(path) | Target::PngSequence(path) => path,
@@ -31,7 +31,7 @@ impl<'a> Named<'a> {
         // Numbers with more digits than one frame needs are known too.
         let is_set = matches!(target, Target::PngSequence(_));
         let frames = is_set.then(|| Numbered::parse(path, 1)).transpose()?;
-        Ok(Some(Self { flag: "--output", path, real: real(path), frames }))
+        Ok(Some(Self { flag, path, real: real(path), frames }))
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -42,10 +42,12 @@ impl<'a> Named<'a> {
 }
 
 /// Fails if two files of a run are one, or an output is a file of the model.
-pub(crate) fn check(args: &GenerateArgs, target: &Target) -> Result<()> {
-    let video = Named::video(target)?;
+pub(crate) fn check(args: &GenerateArgs, target: &Target, preview: Option<&Target>) -> Result<()> {
+    let video = Named::video("--output", target)?;
+    let preview = preview.map(|preview| Named::video("--preview", preview)).transpose()?.flatten();
     let sides = [Named::one("--dump", args.dump.as_ref()), Named::one("--trace", args.trace.as_ref())];
-    let outputs: Vec<Named<'_>> = video.into_iter().chain(sides.into_iter().flatten()).collect();
+    let outputs: Vec<Named<'_>> =
+        video.into_iter().chain(preview).chain(sides.into_iter().flatten()).collect();
     let inputs: Vec<Named<'_>> = [
         Named::one("--image", args.video.image.as_ref()),
         Named::one("--initial-latents", args.video.initial_latents.as_ref()),
@@ -58,7 +60,9 @@ pub(crate) fn check(args: &GenerateArgs, target: &Target) -> Result<()> {
     for (index, output) in outputs.iter().enumerate() {
         let path = output.path.display();
         let flag = output.flag;
-        if let Some(other) = outputs[index + 1..].iter().find(|other| output.overlaps(other)) {
+        if let Some(other) =
+            outputs[index + 1..].iter().find(|other| output.overlaps(other) || other.overlaps(output))
+        {
             return Err(Failure::user(format!("`{flag}` and `{}` are the same file, `{path}`", other.flag))
                 .hint("give each a name of its own"));
         }
@@ -99,7 +103,7 @@ mod tests {
         let Command::Generate(args) = Cli::try_parse_from(line).unwrap().command else { panic!() };
         let target = args.output.as_deref().map(|output| Target::parse(output).unwrap());
         let target = target.unwrap_or_else(|| Target::derived("x", 1));
-        check(&args, &target).err().map(|failure| failure.to_string())
+        check(&args, &target, None).err().map(|failure| failure.to_string())
     }
 
     #[test]

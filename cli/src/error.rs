@@ -44,6 +44,12 @@ impl Failure {
         Self { blame: Blame::Interrupted, message: "interrupted; nothing was written".into(), hint: None }
     }
 
+    /// The same in the middle of a download.
+    pub(crate) fn download_interrupted() -> Self {
+        let message = "interrupted; what has arrived is kept, the same command goes on from there".into();
+        Self { blame: Blame::Interrupted, message, hint: None }
+    }
+
     /// `cannot write `path`: No space left on device`, with the blame that the kind of error suggests.
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
         Self {

@@ -73,6 +73,9 @@ impl Setup {
             }
             EngineError::PictureUnused => "leave out `--image`, or choose an image-to-video model".to_owned(),
             EngineError::PictureMissing => "give the picture to start from with `--image FILE`".to_owned(),
+            EngineError::NoTinyDecoder => {
+                "name its file with `--tiny-vae FILE`: taew2_1.safetensors for Wan 2.1, taew2_2.safetensors for Wan 2.2's 5B".to_owned()
+            }
             _ => return None,
         };
         Some(hint)

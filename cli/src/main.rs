@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod device;
 mod distinct;
+mod downloads;
 mod encode;
 mod error;
 mod hints;
@@ -13,6 +14,7 @@ mod memory;
 mod model;
 mod output;
 mod picture;
+mod preview;
 mod progress;
 mod provenance;
 mod recorder;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     };
     let done = match &cli.command {
         Command::Generate(args) => commands::generate::run(args),
+        Command::Pull(args) => commands::pull::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Convert(args) => commands::convert::run(args),

@@ -1,6 +1,7 @@
 //! Which model: a folder, or the one inside this program.
 
 use crate::args::{PartArgs, is_embedded};
+use crate::downloads;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use engine::pipeline::{Model, Request};
@@ -23,22 +24,37 @@ pub(crate) fn open_folder(path: Option<&Path>) -> Result<ModelFolder> {
     }
 }
 
-/// The model in the files that are named.
-pub(crate) fn open(path: Option<&Path>, parts: &PartArgs) -> Result<ModelFolder> {
+/// The model in the files that are named, or of the hub: then it is downloaded if it is not in the cache.
+pub(crate) fn open(path: Option<&Path>, parts: &PartArgs, quiet: bool) -> Result<ModelFolder> {
+    match path.and_then(downloads::repository) {
+        Some(repo) => {
+            let snapshot = downloads::model(&repo, quiet)?;
+            let base = ModelFolder::open(&snapshot).map_err(failure)?.called(&repo.to_string());
+            assemble(Some(base), None, parts)
+        }
+        None => open_local(path, parts),
+    }
+}
+
+fn open_local(path: Option<&Path>, parts: &PartArgs) -> Result<ModelFolder> {
     let whole = path.filter(|path| path.is_file());
-    let replaced: Vec<(&str, &Path)> = parts.components().collect();
     // Parts without a model stand by themselves.
     let base = match path {
         _ if whole.is_some() => None,
-        None if !replaced.is_empty() => None,
+        None if parts.replace_any() => None,
         path => Some(open_folder(path)?),
     };
+    assemble(base, whole, parts)
+}
+
+/// What the files make of a base, or of nothing.
+fn assemble(base: Option<ModelFolder>, whole: Option<&Path>, parts: &PartArgs) -> Result<ModelFolder> {
     let mut assembly = Assembly::new(base);
     let named = |path: &Path| NamedFile::open(path).map_err(failure);
     if let Some(path) = whole {
         assembly.add(&named(path)?).map_err(failure)?;
     }
-    for (component, path) in replaced {
+    for (component, path) in parts.components() {
         assembly.add_part(component, &named(path)?).map_err(failure)?;
     }
     if let Some(path) = &parts.tokenizer {

@@ -29,6 +29,8 @@ enum Show {
 /// The stages that take time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// Counted in bytes.
+    Downloading,
     /// Reading weights; counted in bytes.
     Loading,
     /// Counted in shapes.
@@ -104,6 +106,9 @@ impl Drop for Progress {
 impl Stage {
     fn style(self) -> ProgressStyle {
         let template = match self {
+            Self::Downloading => {
+                "downloading [{bar:32}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+            }
             Self::Loading => "  loading [{bar:32}] {decimal_bytes}/{decimal_total_bytes}",
             Self::Tuning => "   tuning [{bar:32}] shape {pos}/{len}",
             Self::Compiling => "compiling [{bar:32}] kernel {pos}/{len}",
@@ -123,6 +128,7 @@ impl Stage {
 
     fn line(self, done: u64, total: u64, elapsed: Duration) -> String {
         let mut line = match self {
+            Self::Downloading => format!("downloading: {} of {}", ui::bytes(done), ui::bytes(total)),
             Self::Loading => format!("loading: {} of {}", ui::bytes(done), ui::bytes(total)),
             Self::Tuning => format!("tuning: shape {done} of {total}"),
             Self::Compiling => format!("compiling kernels: {} of {total} left", total - done),
@@ -163,7 +169,14 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for stage in [Stage::Loading, Stage::Tuning, Stage::Compiling, Stage::Denoising, Stage::Decoding] {
+        for stage in [
+            Stage::Downloading,
+            Stage::Loading,
+            Stage::Tuning,
+            Stage::Compiling,
+            Stage::Denoising,
+            Stage::Decoding,
+        ] {
             let _ = stage.style();
         }
         assert!(tuning_line(1).starts_with("tuning kernels for 1 new shape;"));

@@ -1,6 +1,6 @@
 //! Where a video comes from: the settings that are written into its file, and the command that makes it again.
 
-use crate::args::{GenerateArgs, ModelArgs};
+use crate::args::{DecoderArg, GenerateArgs, ModelArgs};
 use crate::device::CPU;
 use crate::encode::Rate;
 use crate::encode::metadata::MARK;
@@ -31,6 +31,11 @@ pub(crate) struct Provenance {
     pub(crate) text_encoder: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) vae: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tiny_vae: Option<String>,
+    /// `tiny`; not written for the full decoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decoder: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tokenizer: Option<String>,
     /// LoRAs with their weights.
@@ -83,6 +88,7 @@ impl Provenance {
     pub(crate) fn new(args: &GenerateArgs, settings: &Settings, pipeline: &VideoPipeline) -> Self {
         let typed = |path: &Path| path.display().to_string();
         let parts = &args.source.parts;
+        let is_tiny = args.decoder == DecoderArg::Tiny;
         Self {
             kinora: env!("CARGO_PKG_VERSION"),
             prompt: settings.prompt.clone(),
@@ -91,6 +97,9 @@ impl Provenance {
             transformer: parts.transformer.as_deref().map(typed),
             text_encoder: parts.text_encoder.as_deref().map(typed),
             vae: parts.vae.as_deref().map(typed),
+            // Previews do not decide how the video looks.
+            tiny_vae: parts.tiny_vae.as_deref().filter(|_| is_tiny).map(typed),
+            decoder: is_tiny.then_some("tiny"),
             tokenizer: parts.tokenizer.as_deref().map(typed),
             loras: parts.lora.iter().map(ToString::to_string).collect(),
             seed: settings.seed,
@@ -158,11 +167,13 @@ pub(crate) fn describe(settings: &Map<String, Value>) -> String {
 }
 
 /// Flags whose value is written down under a key, in the order in which they are printed.
-const VALUES: [(&str, &str); 17] = [
+const VALUES: [(&str, &str); 19] = [
     ("model", "--model"),
     ("transformer", "--transformer"),
     ("text_encoder", "--text-encoder"),
     ("vae", "--vae"),
+    ("tiny_vae", "--tiny-vae"),
+    ("decoder", "--decoder"),
     ("tokenizer", "--tokenizer"),
     ("image", "--image"),
     ("image_fit", "--image-fit"),

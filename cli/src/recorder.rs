@@ -3,6 +3,7 @@
 use crate::encode::{VideoWriter, Written};
 use crate::error::{Failure, Result};
 use crate::interrupt;
+use crate::preview::Previews;
 use crate::progress::{Progress, Stage, tuning_line};
 use crate::tensors::Dump;
 use crate::trace::Trace;
@@ -17,6 +18,7 @@ pub(crate) struct Recorder {
     trace: Option<Trace>,
     dump: Option<Dump>,
     writer: Option<Box<dyn VideoWriter>>,
+    previews: Option<Previews>,
     failure: Option<Failure>,
     last_event: Instant,
     writing: Duration,
@@ -30,6 +32,7 @@ impl Recorder {
             trace,
             dump,
             writer: None,
+            previews: None,
             failure: None,
             last_event: Instant::now(),
             writing: Duration::ZERO,
@@ -44,6 +47,29 @@ impl Recorder {
     /// Frames go to this video from now on.
     pub(crate) fn write_to(&mut self, writer: Box<dyn VideoWriter>) {
         self.writer = Some(writer);
+    }
+
+    /// Previews go where these say.
+    pub(crate) fn show(&mut self, previews: Previews) {
+        self.previews = Some(previews);
+    }
+
+    /// How the video looks so far. As with frames, a file that cannot be written ends the run.
+    fn preview(&mut self, step: usize, frames: &[Frame]) -> ControlFlow<()> {
+        let Some(previews) = &mut self.previews else { return ControlFlow::Continue(()) };
+        let written = previews.write(frames);
+        self.span("preview");
+        match written {
+            Ok(Some(name)) => {
+                self.note(&format!("`{name}` shows the video after step {step}, and is brought up to date"));
+                ControlFlow::Continue(())
+            }
+            Ok(None) => ControlFlow::Continue(()),
+            Err(failure) => {
+                self.failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
     }
 
     /// Completes all files; gives back what was written and how long the writing of it took.
@@ -128,6 +154,7 @@ impl Observer for Recorder {
                 self.progress.update(Stage::Denoising, done as u64, total as u64);
                 self.span(&if done == 0 { "plan".to_owned() } else { format!("step {done}") });
             }
+            Event::Preview { step, frames } => self.preview(step, frames)?,
             Event::Decoding { done, total } => {
                 self.progress.update(Stage::Decoding, done as u64, total as u64)
             }

@@ -1,6 +1,6 @@
 //! What `generate` was asked for, complete and checked.
 
-use crate::args::GenerateArgs;
+use crate::args::{DecoderArg, GenerateArgs};
 use crate::distinct;
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
@@ -8,6 +8,7 @@ use crate::model;
 use crate::output::{Target, check_folder};
 use engine::pipeline::{JobOptions, Model, Notice, Settings};
 use std::collections::hash_map::RandomState;
+use std::ffi::OsStr;
 use std::hash::BuildHasher;
 use std::path::Path;
 
@@ -16,6 +17,8 @@ use std::path::Path;
 pub(crate) struct Request {
     /// Where it goes.
     pub(crate) target: Target,
+    /// Where previews go.
+    pub(crate) preview: Option<Target>,
     /// The model's files.
     pub(crate) model: Model,
     /// What decides the video.
@@ -37,17 +40,35 @@ impl Request {
         for path in [&args.trace, &args.dump].into_iter().flatten() {
             check_folder(path)?;
         }
-        distinct::check(args, &target)?;
+        let preview = args.preview.as_deref().map(preview_target).transpose()?;
+        distinct::check(args, &target, preview.as_ref())?;
 
-        let model = model::read(&model::open(args.source.model.as_deref(), &args.source.parts)?)?;
+        let model = model::read(&model::open(args.source.model.as_deref(), &args.source.parts, args.quiet)?)?;
         check_picture(args.video.image.as_deref(), model.takes_picture(), model.name())?;
         let (settings, notices) = model
             .resolve(&args.video.request(seed)?)
             .map_err(|error| Failure::of_engine(&error, Setup::default()))?;
-        let options =
-            JobOptions { memory: args.memory, dump: args.dump.is_some(), trace: args.trace.is_some() };
-        let notices = notices.iter().map(told).collect();
-        Ok(Self { target, model, settings, options, notices })
+        let options = JobOptions {
+            memory: args.memory,
+            decoder: args.decoder.into(),
+            preview: preview.is_some(),
+            dump: args.dump.is_some(),
+            trace: args.trace.is_some(),
+        };
+        let mut notices: Vec<String> = notices.iter().map(told).collect();
+        if args.source.parts.tiny_vae.is_some() && preview.is_none() && args.decoder == DecoderArg::Full {
+            notices.push("the tiny decoder is not used: add `--decoder tiny` or `--preview FILE`".to_owned());
+        }
+        Ok(Self { target, preview, model, settings, options, notices })
+    }
+}
+
+/// A file for previews, which is written again and again.
+fn preview_target(path: &OsStr) -> Result<Target> {
+    match Target::parse(path)? {
+        Target::Stdout => Err(Failure::user("previews are not written to the standard output")
+            .hint("name a file, such as `--preview preview.apng`")),
+        target => Ok(target),
     }
 }
 

@@ -8,9 +8,14 @@ use support::{Run, Workspace};
 #[test]
 fn help_and_version_go_to_the_standard_output() {
     let here = Workspace::new();
-    for line in
-        [&["--help"][..], &["generate", "--help"], &["devices", "-h"], &["inspect", "--help"], &["--version"]]
-    {
+    for line in [
+        &["--help"][..],
+        &["generate", "--help"],
+        &["devices", "-h"],
+        &["inspect", "--help"],
+        &["pull", "--help"],
+        &["--version"],
+    ] {
         let run = here.run(line);
         run.code(0);
         assert!(run.stdout.contains("kinora"), "{run:?}");
@@ -33,6 +38,9 @@ fn help_and_version_go_to_the_standard_output() {
         "--device",
         "--trace",
         "--native-size",
+        "--tiny-vae",
+        "--decoder",
+        "--preview",
         "--initial-latents",
         "--dump",
         "--torch-noise",

@@ -6,6 +6,7 @@ mod encoder;
 pub mod encoders;
 mod model;
 mod rope;
+pub mod taehv;
 mod transformer;
 pub mod wan;
 
@@ -13,6 +14,7 @@ pub use decoder::{DecoderChunk, DecoderOutput, LatentDecoder};
 pub use encoder::{EncoderSpec, Padding, PictureEncoder, PromptStyle, TextEncoder, TextEncoderModel};
 pub use model::{Expert, LatentSizes, MadeFor, Mismatch, PublishedSettings, VideoModel};
 pub use rope::RopeTables;
+pub use taehv::TinyDetail;
 pub use transformer::{
     Context, ContextInputs, DenoisingTransformer, StepInputs, TapLayout, Times, embeds_name,
 };

@@ -7,6 +7,7 @@ mod generation;
 mod limits;
 mod scheduler;
 mod t5;
+mod tiny_vae;
 mod tokenizer;
 mod wan_transformer;
 mod wan_vae;
@@ -21,6 +22,7 @@ pub use scheduler::{
     TimestepSpacing, UniPcConfig,
 };
 pub use t5::T5Config;
+pub use tiny_vae::TinyVaeConfig;
 pub use tokenizer::TokenizerConfig;
 pub use wan_transformer::WanTransformerConfig;
 pub use wan_vae::WanVaeConfig;

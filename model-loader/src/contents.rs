@@ -66,6 +66,22 @@ const LAYOUTS: &[Layout] = &[
         rename: Rename::Same,
     },
     Layout {
+        component: "tiny_vae",
+        family: Some(Family::Wan),
+        about: "TAEHV, a tiny autoencoder",
+        marks: &["decoder.3.conv.0.weight", "decoder.7.conv.weight", "decoder.8.weight", "decoder.22.weight"],
+        prefixes: VAE,
+        rename: Rename::By(decoder_alone),
+    },
+    Layout {
+        component: "tiny_vae",
+        family: Some(Family::Wan),
+        about: "TAEHV of the super kind",
+        marks: &[SUPER, "decoder.1.conv.0.weight", "decoder.22.weight"],
+        prefixes: VAE,
+        rename: Rename::Same,
+    },
+    Layout {
         component: "text_encoder",
         family: None,
         about: "T5 encoder, names of transformers",
@@ -107,6 +123,9 @@ const LAYOUTS: &[Layout] = &[
     },
 ];
 
+/// Only the larger kind of tiny decoder has it.
+const SUPER: &str = "decoder.21.conv.weight";
+
 /// Tensors of models that are built on those that can be run, and cannot be run themselves.
 const VARIANTS: &[(&str, &str)] = &[
     ("vace_patch_embedding.weight", "Wan VACE"),
@@ -115,7 +134,13 @@ const VARIANTS: &[(&str, &str)] = &[
     ("audio_proj.", "Wan with sound (HuMo, FantasyTalking)"),
     ("face_adapter.", "Wan Animate"),
     ("ref_conv.weight", "Wan-Fun Control"),
+    (SUPER, "TAEHV of the super kind"),
 ];
+
+/// Half of an autoencoder; encoders are not run in their tiny form.
+fn decoder_alone(name: &str) -> Option<String> {
+    name.starts_with("decoder.").then(|| name.to_owned())
+}
 
 /// A component in a file.
 #[derive(Clone, Debug)]

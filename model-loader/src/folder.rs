@@ -79,6 +79,12 @@ impl ModelFolder {
         }
     }
 
+    /// The same folder under another name, for messages and metadata.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     /// A folder without files.
     pub(crate) fn empty(name: &str) -> Self {
         Self::in_memory::<Bytes>(name, [])

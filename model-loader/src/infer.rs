@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::Checkpoint;
 
 mod t5;
+mod tiny_vae;
 mod wan_transformer;
 mod wan_vae;
 
@@ -21,6 +22,7 @@ pub(crate) fn config(component: &str, weights: &Checkpoint) -> Option<Config> {
         }
         "vae" if weights.contains("decoder.mid_block.resnets.0.norm1.gamma") => wan_vae::config(weights),
         "text_encoder" => t5::config(weights),
+        "tiny_vae" => tiny_vae::config(weights),
         _ => None,
     }
 }

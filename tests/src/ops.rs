@@ -1,4 +1,5 @@
 //! The cases, one module per op, in alphabetical order.
+pub mod activate;
 pub mod add;
 pub mod attention;
 pub mod avg_down;
@@ -27,6 +28,7 @@ use crate::Case;
 /// Every case of every op.
 pub fn all() -> Vec<Case> {
     let lists: Vec<Vec<Case>> = vec![
+        activate::cases(),
         add::cases(),
         attention::cases(),
         avg_down::cases(),

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::model::DEFAULT_NAME;
+use model_loader::config::TinyVaeConfig;
+
+/// The component that stands beside an autoencoder, not in its place.
+const TINY: &str = TinyVaeConfig::COMPONENT;
 
 /// Where a model is read from.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ModelArgs {
-    /// Model folder in the diffusers layout, or a file of weights: safetensors, GGUF or .pth, one part or a whole checkpoint
-    /// [default: the model inside this program]
+    /// Model folder in the diffusers layout, a file of weights (safetensors, GGUF or .pth, one part or a whole checkpoint), or a
+    /// model of the hub, OWNER/NAME or OWNER/NAME@REVISION, which is downloaded once [default: the model inside this program]
     #[arg(short, long, value_name = "PATH", allow_hyphen_values = true)]
     pub(crate) model: Option<PathBuf>,
 
@@ -33,6 +37,10 @@ pub(crate) struct PartArgs {
     /// File of the autoencoder, in place of the model's
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, help_heading = "Model")]
     pub(crate) vae: Option<PathBuf>,
+
+    /// File of a tiny decoder (TAEHV) beside the autoencoder, such as taew2_1.safetensors: for `--decoder tiny` and `--preview`
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, help_heading = "Model")]
+    pub(crate) tiny_vae: Option<PathBuf>,
 
     /// File of the tokenizer, tokenizer.json or spiece.model, in place of the model's
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, help_heading = "Model")]
@@ -80,9 +88,18 @@ impl std::fmt::Display for LoraArg {
 impl PartArgs {
     /// The files of components, by the names that model folders have for them.
     pub(crate) fn components(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let all =
-            [("transformer", &self.transformer), ("text_encoder", &self.text_encoder), ("vae", &self.vae)];
+        let all = [
+            ("transformer", &self.transformer),
+            ("text_encoder", &self.text_encoder),
+            ("vae", &self.vae),
+            (TINY, &self.tiny_vae),
+        ];
         all.into_iter().filter_map(|(component, path)| Some((component, path.as_deref()?)))
+    }
+
+    /// Whether parts are named that make a model of their own where no other is named. A tiny decoder comes beside one.
+    pub(crate) fn replace_any(&self) -> bool {
+        self.components().any(|(component, _)| component != TINY)
     }
 
     /// Every file with the flag that names it.
@@ -91,6 +108,7 @@ impl PartArgs {
             ("--transformer", self.transformer.as_ref()),
             ("--text-encoder", self.text_encoder.as_ref()),
             ("--vae", self.vae.as_ref()),
+            ("--tiny-vae", self.tiny_vae.as_ref()),
             ("--tokenizer", self.tokenizer.as_ref()),
         ];
         let single = single.into_iter().filter_map(|(flag, path)| Some((flag, path?)));
@@ -101,7 +119,7 @@ impl PartArgs {
 impl ModelArgs {
     /// Whether all weights are those inside this program, changed by LoRAs perhaps. A folder of that name wins over the word.
     pub(crate) fn is_embedded(&self) -> bool {
-        self.parts.components().next().is_none() && is_embedded(self.model.as_deref())
+        !self.parts.replace_any() && is_embedded(self.model.as_deref())
     }
 }
 

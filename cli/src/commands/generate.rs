@@ -4,6 +4,7 @@ use crate::args::GenerateArgs;
 use crate::encode::{self, Rate, VideoInfo};
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
+use crate::preview::Previews;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::recorder::Recorder;
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         texts: cache::texts(args.no_cache),
         ..LoadOptions::default()
     };
-    let Request { target, model, settings, options: job_options, .. } = request;
+    let Request { target, preview, model, settings, options: job_options, .. } = request;
     let asked = Setup::asked(&args.device, args.precision);
     let opened = pollster::block_on(VideoPipeline::open(model, options));
     let mut pipeline = opened.map_err(|error| failure(&mut recorder, &error, asked))?;
@@ -50,6 +51,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         frames: provenance::whole(settings.num_frames),
         metadata: Provenance::new(args, &settings, &pipeline).metadata(),
     };
+    if let Some(preview) = preview {
+        let step = pipeline.model().frame_step();
+        recorder.show(Previews::new(preview, settings.fps, step, args.native_size));
+    }
     recorder.write_to(encode::open(&target, info, args.native_size)?);
     let job = Job { options: job_options, cancel, ..Job::new(&settings, &mut recorder) };
     let report = pollster::block_on(pipeline.run(job));

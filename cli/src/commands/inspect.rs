@@ -8,12 +8,12 @@ use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use crate::model::{self, DEFAULT_NAME};
 use crate::request::told;
-use crate::{cache, provenance, ui};
+use crate::{cache, downloads, interrupt, provenance, ui};
 use engine::compute::gpu::GpuOptions;
 use engine::compute::plan::PlannedOp;
 use engine::compute::tuner::{TuningMode, TuningOptions};
 use engine::pipeline::{JobOptions, LoadOptions, Stage, VideoPipeline};
-use model_loader::config::{GenerationConfig, ModelScheduler, TokenizerConfig};
+use model_loader::config::{GenerationConfig, ModelScheduler, TinyVaeConfig, TokenizerConfig};
 use model_loader::{Checkpoint, FileContents, ModelFolder, NamedFile, Tokenizer};
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -30,9 +30,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
                 .hint("other programs drop them when they convert a file")),
         };
     }
-    if !path.exists() && path.as_os_str() != DEFAULT_NAME {
+    let is_of_hub = downloads::repository(path).is_some();
+    if is_of_hub {
+        interrupt::install()?;
+    } else if !path.exists() && path.as_os_str() != DEFAULT_NAME {
         return Err(Failure::user(format!("there is no `{}`", path.display())).hint(
-            "name a model folder, a file that kinora wrote, or `default` for the model inside this program",
+            "name a model folder, a model of the hub, a file that kinora wrote, or `default` for the model inside this program",
         ));
     }
     if path.is_file() && args.parts.files().next().is_none() {
@@ -45,7 +48,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
             return ui::print(&file::describe(&file.name, &contents));
         }
     }
-    let folder = model::open(Some(path), &args.parts)?;
+    let folder = model::open(Some(path), &args.parts, false)?;
     let mut text = match args.weights {
         // The weights need not be there.
         Some(_) => format!("model      {}\n", folder.location()),
@@ -91,7 +94,7 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
     let opened = pollster::block_on(VideoPipeline::open(model, options));
     let mut pipeline = opened.map_err(|error| Failure::of_engine(&error, asked))?;
     let setup = asked.opened(pipeline.device_name());
-    let job = JobOptions { memory: args.memory, ..JobOptions::default() };
+    let job = JobOptions { memory: args.memory, decoder: args.decoder.into(), ..JobOptions::default() };
     let stages = pipeline.stages(&settings, job).map_err(|error| Failure::of_engine(&error, setup))?;
 
     let mut text = String::new();
@@ -174,12 +177,14 @@ fn describe(folder: &ModelFolder) -> Result<String> {
 
     model::read(folder)?;
     let mut rows = vec![["part", "class", "parameters", "tensors", "stored", "types"].map(str::to_owned)];
-    for part in ["text_encoder", "transformer", "vae"] {
+    let tiny =
+        TinyVaeConfig::load_optional(folder).map_err(model::failure)?.map(|_| TinyVaeConfig::COMPONENT);
+    for part in ["text_encoder", "transformer", "vae"].into_iter().chain(tiny) {
         let weights = Checkpoint::open(folder, part).map_err(model::failure)?;
         let types: Vec<String> = weights.formats().keys().map(ToString::to_string).collect();
         rows.push([
             part.to_owned(),
-            index.class(part).unwrap_or("?").to_owned(),
+            index.class(part).unwrap_or(if tiny == Some(part) { "TAEHV" } else { "?" }).to_owned(),
             ui::count(weights.total_parameters() as u64),
             weights.names().count().to_string(),
             ui::bytes(weights.bytes_total() as u64),

@@ -1,7 +1,7 @@
 //! What is written reads back, and the printed command asks for the same.
 
 use super::*;
-use crate::args::{Cli, Command, FitArg, GenerateArgs, PartArgs, PrecisionArg, SchedulerArg};
+use crate::args::{Cli, Command, DecoderArg, FitArg, GenerateArgs, PartArgs, PrecisionArg, SchedulerArg};
 use crate::device::DeviceArg;
 use clap::Parser;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ fn provenance() -> Provenance {
         transformer: None,
         text_encoder: None,
         vae: None,
+        tiny_vae: None,
+        decoder: None,
         tokenizer: None,
         loras: Vec::new(),
         seed: u64::MAX,
@@ -126,6 +128,8 @@ fn every_setting_comes_back_from_the_command() {
         transformer: Some("t.gguf".into()),
         text_encoder: Some("e".into()),
         vae: Some("v".into()),
+        tiny_vae: Some("y".into()),
+        decoder: Some("tiny"),
         tokenizer: Some("k".into()),
         loras: vec!["l:0.5".into(), "m:1".into()],
         initial_latents: Some("-l.safetensors".into()),
@@ -145,9 +149,10 @@ fn every_setting_comes_back_from_the_command() {
     assert_eq!(args.video.prompt, provenance.prompt);
     assert_eq!(args.video.negative.as_ref(), Some(&provenance.negative_prompt));
     assert_eq!(args.source.model, Some(provenance.model.into()));
-    let PartArgs { transformer, text_encoder, vae, tokenizer, lora } = args.source.parts;
-    let parts = [transformer, text_encoder, vae, tokenizer].map(Option::unwrap);
-    assert_eq!(parts, ["t.gguf", "e", "v", "k"].map(PathBuf::from));
+    let PartArgs { transformer, text_encoder, vae, tiny_vae, tokenizer, lora } = args.source.parts;
+    let parts = [transformer, text_encoder, vae, tiny_vae, tokenizer].map(Option::unwrap);
+    assert_eq!(parts, ["t.gguf", "e", "v", "y", "k"].map(PathBuf::from));
+    assert_eq!(args.decoder, DecoderArg::Tiny);
     assert_eq!(lora, ["l:0.5", "m:1"].map(|lora| lora.parse().unwrap()));
     assert_eq!(args.video.initial_latents, provenance.initial_latents.map(Into::into));
     assert_eq!((args.video.seed, args.video.torch_noise), (Some(u64::MAX), true));

@@ -1,4 +1,5 @@
 //! One module per op, in alphabetical order.
+mod activate;
 mod add;
 mod attention;
 mod avg_down;

@@ -52,6 +52,10 @@ impl NoiseScheduler for Dpm {
         2
     }
 
+    fn clean_row(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn update(&self, step: usize) -> StepUpdate {
         self.updates[step].clone()
     }

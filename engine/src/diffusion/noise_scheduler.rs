@@ -22,6 +22,11 @@ pub trait NoiseScheduler: Debug + Send + Sync {
     /// and must be zero before the first step.
     fn state_rows(&self) -> usize;
 
+    /// The row that holds the newest prediction of the clean latents, for a solver that keeps one.
+    fn clean_row(&self) -> Option<usize> {
+        None
+    }
+
     /// The update of step `step`.
     ///
     /// # Panics

@@ -98,6 +98,10 @@ impl NoiseScheduler for UniPc {
         self.updates[0].rows()
     }
 
+    fn clean_row(&self) -> Option<usize> {
+        Some(HISTORY)
+    }
+
     fn update(&self, step: usize) -> StepUpdate {
         self.updates[step].clone()
     }
@@ -264,6 +268,22 @@ mod tests {
                 let unipc = UniPc::new(&settings(order), steps).unwrap();
                 let end = run(&unipc, 1.75, |x, sigma| (x - 0.25) / sigma);
                 assert!((end - 0.25).abs() < 1e-9, "order {order}, {steps} steps: {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_newest_prediction_lies_in_its_row() {
+        for order in 1..=MAX_ORDER {
+            let unipc = UniPc::new(&settings(order), 6).unwrap();
+            let row = unipc.clean_row().unwrap();
+            let mut rows = vec![0.0; unipc.state_rows()];
+            rows[0] = 1.75;
+            for step in 0..6 {
+                let (sigma, velocity) = (unipc.sigmas()[step], 0.5 - 0.1 * rows[0]);
+                let clean = rows[0] - sigma * velocity;
+                rows = unipc.update(step).apply(&rows, velocity, 0.0);
+                assert!((rows[row] - clean).abs() < 1e-12, "order {order}, step {step}");
             }
         }
     }

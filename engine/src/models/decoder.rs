@@ -15,8 +15,8 @@ pub trait LatentDecoder: Debug + Send + Sync {
     /// `budget` bytes for latents of `height` x `width`.
     fn chunks(&self, latent_frames: usize, height: usize, width: usize, budget: usize) -> Vec<DecoderChunk>;
 
-    /// How many frames at the start of a video of so many latent frames repeat the frame after them. They are not
-    /// part of the video.
+    /// How many frames at the start of a video of so many latent frames come before it: they repeat the frame after them, or
+    /// are nothing yet. They are not part of the video.
     fn repeated_frames(&self, latent_frames: usize) -> usize {
         let _ = latent_frames;
         0

@@ -1,6 +1,6 @@
 //! What the pipeline asks of a model family. A family is a folder of small files that implements these traits over
 //! shared layers and ops; the pipeline knows nothing else of it.
-use super::{DenoisingTransformer, EncoderSpec, LatentDecoder, PictureEncoder};
+use super::{DenoisingTransformer, EncoderSpec, LatentDecoder, PictureEncoder, TinyDetail};
 use model_loader::{Checkpoint, LoadError};
 use std::fmt::Debug;
 
@@ -52,6 +52,20 @@ pub trait VideoModel: Debug + Send + Sync {
     /// # Errors
     /// If a tensor is missing or does not fit the config.
     fn load_decoder(&self) -> Result<Box<dyn LatentDecoder>, LoadError>;
+
+    /// The weights of a tiny decoder, if the model came with one.
+    fn tiny_weights(&self) -> Option<&Checkpoint> {
+        None
+    }
+
+    /// Takes the weights of the tiny decoder, if the model came with one.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the config.
+    fn load_tiny_decoder(&self, detail: TinyDetail) -> Result<Option<Box<dyn LatentDecoder>>, LoadError> {
+        let _ = detail;
+        Ok(None)
+    }
 
     /// Takes the weights that encode a picture, for a model that takes one.
     ///

@@ -27,7 +27,7 @@ pub(super) struct Position {
 /// Decodes row 0 of `latents` and reports the frames.
 pub(super) async fn decode(session: &mut Session<'_>, latents: &State) -> Result<(), EngineError> {
     let clock = Stopwatch::start();
-    let decoder = session.pipeline.networks.decoder(&session.pipeline.model)?;
+    let decoder = session.pipeline.networks.decoder(&session.pipeline.model, session.options.decoder)?;
     let total = session.settings.num_frames;
     session.report(Event::Decoding { done: session.frames_done, total })?;
     let (video, target) = (session.latents, session.pipeline.plan_target());
@@ -83,7 +83,7 @@ async fn decode_chunk(
     let frame = [clamp_u32(at.latent_frame)];
     session.execute(program, &[RunInput::u32("frame", &frame)]).await?;
     let video = output(&session.pipeline.executor, program, "video").await?;
-    session.check(FaultyStage::Frames, Part::Vae, &video)?;
+    session.check(FaultyStage::Frames, Part::Decoder(session.options.decoder), &video)?;
     drop(video);
     let rgb = output(&session.pipeline.executor, program, "rgb8").await?.into_owned();
     if session.options.dump {

@@ -161,6 +161,11 @@ impl Decoding<'_> {
         self.chunks(State::new("tile of latents", desc), DecoderOutput::Tile, chunk_budget)
     }
 
+    /// Whole frames in the shortest chunks: what shows how far others are takes little beside them.
+    pub(super) fn preview(&self) -> Result<ChunkPlans, EngineError> {
+        self.chunks(self.latents.clone(), DecoderOutput::Frames, 1)
+    }
+
     /// The chunks of these latents.
     fn chunks(
         &self,

@@ -90,7 +90,7 @@ async fn decode_tile(
             let frame = [clamp_u32(start)];
             session.execute(program, &[RunInput::u32("frame", &frame)]).await?;
             let part = output(&session.pipeline.executor, program, "video").await?;
-            session.check(FaultyStage::Frames, Part::Vae, &part)?;
+            session.check(FaultyStage::Frames, Part::Decoder(session.options.decoder), &part)?;
             video.extend_from_slice(&part);
             let output = program.output("video").map(|id| program.graph().desc(id).shape.clone());
             if let Some(&[t, h, w, c]) = output.as_deref() {

@@ -4,6 +4,7 @@ use super::{
     dump_steps::{report_schedule, report_step},
     encode_picture, encode_text,
     faults::{FaultyStage, Part},
+    preview::preview,
     session::Session,
     taps,
 };
@@ -135,6 +136,10 @@ async fn look(
     }
     let snapshot = Snapshot { step: step + 1, latents: rows, noise: session.noise.clone() };
     session.report(Event::Snapshot(&snapshot))?;
+    // The video itself follows the last step.
+    if session.options.preview && snapshot.step < session.scheduler.steps() {
+        preview(session, &snapshot.latents, snapshot.step).await?;
+    }
     session.snapshot = Some(snapshot);
     Ok(())
 }

@@ -44,6 +44,9 @@ pub enum EngineError {
     /// There is no picture.
     #[error("this model makes videos from a picture and text, and there is no picture")]
     PictureMissing,
+    /// A tiny decoder is asked for, and the model came without.
+    #[error("the model has no tiny decoder")]
+    NoTinyDecoder,
     /// Config and weights disagree in a way that only shows when the model is built.
     #[error("the model cannot be built: {0}")]
     Op(#[from] OpError),
@@ -114,6 +117,7 @@ impl EngineError {
             | Self::Picture(_)
             | Self::PictureUnused
             | Self::PictureMissing
+            | Self::NoTinyDecoder
             | Self::Memory { .. }
             | Self::Broken { cause: Cause::Weights { .. } | Cause::Overflow, .. }
             | Self::Plan(_) => true,

@@ -1,5 +1,5 @@
 //! Results that cannot be right: a stage that makes them stops with the cause, never with a black or grey video.
-use super::{EngineError, Model, session::Session};
+use super::{DecoderKind, EngineError, Model, session::Session};
 use crate::nn::Precision;
 use model_loader::Checkpoint;
 use std::fmt;
@@ -102,6 +102,8 @@ pub(super) enum Part {
     Transformer(usize),
     /// The autoencoder.
     Vae,
+    /// What makes frames of latents.
+    Decoder(DecoderKind),
 }
 
 impl Part {
@@ -109,7 +111,10 @@ impl Part {
         match self {
             Self::Encoder(index) => model.encoders[index].model.weights(),
             Self::Transformer(expert) => model.family.transformer_weights(expert),
-            Self::Vae => model.family.vae_weights(),
+            Self::Vae | Self::Decoder(DecoderKind::Full) => model.family.vae_weights(),
+            Self::Decoder(DecoderKind::Tiny) => {
+                model.family.tiny_weights().unwrap_or_else(|| model.family.vae_weights())
+            }
         }
     }
 }

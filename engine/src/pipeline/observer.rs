@@ -41,6 +41,13 @@ pub enum Event<'a> {
     },
     /// The job could go on from here, if it were stopped.
     Snapshot(&'a Snapshot),
+    /// How the video looks so far: a frame for each latent frame, smaller than the video's.
+    Preview {
+        /// Denoising steps done.
+        step: usize,
+        /// The frames.
+        frames: &'a [Frame],
+    },
     /// Frames decoded.
     Decoding {
         /// Frames done.

@@ -1,7 +1,7 @@
 //! One video on an open pipeline.
 use super::{
-    EngineError, Event, Observer, PlannedMemory, Report, Settings, Snapshot, StageTime, VideoPipeline,
-    decode, denoise, encode_picture, encode_text, latents::LatentVideo, observer::report,
+    DecoderKind, EngineError, Event, Observer, PlannedMemory, Report, Settings, Snapshot, StageTime,
+    VideoPipeline, decode, denoise, encode_picture, encode_text, latents::LatentVideo, observer::report,
 };
 use crate::{
     diffusion::{GuidanceSettings, NoiseScheduler, NoiseStream, SchedulerKind},
@@ -42,6 +42,10 @@ impl<'a> Job<'a> {
 pub struct JobOptions {
     /// Bytes that a stage may take on the device, weights included. Frames that would take more are decoded in tiles.
     pub memory: Option<u64>,
+    /// What makes frames of the latents at the end.
+    pub decoder: DecoderKind,
+    /// Whether the tiny decoder shows on the way how the video looks so far, as [`Event::Preview`].
+    pub preview: bool,
     /// Whether intermediate tensors are reported as [`Event::Tensor`].
     pub dump: bool,
     /// Whether launches are timed and reported as [`Event::Timing`].
@@ -142,7 +146,7 @@ impl<'a> Session<'a> {
                 networks.encoder(model, index)?;
             }
         }
-        networks.check(model)?;
+        networks.check(model, self.options)?;
         self.report(Event::Loading { done: total, total })?;
         self.finish_stage("load", clock);
         Ok(())

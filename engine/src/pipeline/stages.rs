@@ -130,7 +130,7 @@ impl Builder<'_> {
     }
 
     fn decoding(&mut self, latents: &State) -> Result<(), EngineError> {
-        let decoder = self.pipeline.networks.decoder(&self.pipeline.model)?;
+        let decoder = self.pipeline.networks.decoder(&self.pipeline.model, self.options.decoder)?;
         let decoding = Decoding {
             decoder: decoder.as_ref(),
             video: &self.video,

@@ -1,6 +1,6 @@
 //! A model's networks with their weights, as long as somebody wants them.
-use super::{EngineError, Model};
-use crate::models::{DenoisingTransformer, LatentDecoder, PictureEncoder, TextEncoder};
+use super::{EngineError, JobOptions, Model};
+use crate::models::{DenoisingTransformer, LatentDecoder, PictureEncoder, TextEncoder, TinyDetail};
 use model_loader::LoadError;
 use std::sync::Arc;
 
@@ -14,6 +14,16 @@ pub enum WeightPolicy {
     Keep,
 }
 
+/// Which network makes frames of latents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DecoderKind {
+    /// The model's own.
+    #[default]
+    Full,
+    /// The tiny one that came with it: a fraction of the time and memory, with less detail.
+    Tiny,
+}
+
 /// The networks that were taken from a model's files. A weight lives on the device as long as its network is here or a
 /// stage holds it.
 #[derive(Debug, Default)]
@@ -23,6 +33,8 @@ pub(super) struct Networks {
     picture_encoder: Slot<dyn PictureEncoder>,
     transformers: Vec<Slot<dyn DenoisingTransformer>>,
     decoder: Slot<dyn LatentDecoder>,
+    tiny_decoder: Slot<dyn LatentDecoder>,
+    preview_decoder: Slot<dyn LatentDecoder>,
 }
 
 /// One network, if it was taken.
@@ -49,16 +61,19 @@ impl Networks {
         Self { policy, ..Self::default() }
     }
 
-    /// Takes all networks, so that weights that do not fit their config are refused before any work.
+    /// Takes all networks that a job needs, so that weights that do not fit their config are refused before any work.
     ///
     /// # Errors
-    /// If a tensor is missing or does not fit the config.
-    pub(super) fn check(&mut self, model: &Model) -> Result<(), EngineError> {
+    /// If a tensor is missing or does not fit the config, or there is no such decoder.
+    pub(super) fn check(&mut self, model: &Model, options: JobOptions) -> Result<(), EngineError> {
         for expert in 0..model.family.experts().len() {
             self.transformer(model, expert)?;
         }
         self.picture_encoder(model)?;
-        self.decoder(model)?;
+        self.decoder(model, options.decoder)?;
+        if options.preview {
+            self.preview_decoder(model)?;
+        }
         Ok(())
     }
 
@@ -89,8 +104,19 @@ impl Networks {
         Ok(slot(&mut self.transformers, expert).get(|| model.family.load_transformer(expert))?)
     }
 
-    pub(super) fn decoder(&mut self, model: &Model) -> Result<Arc<dyn LatentDecoder>, EngineError> {
-        Ok(self.decoder.get(|| model.family.load_decoder())?)
+    pub(super) fn decoder(
+        &mut self,
+        model: &Model,
+        kind: DecoderKind,
+    ) -> Result<Arc<dyn LatentDecoder>, EngineError> {
+        match kind {
+            DecoderKind::Full => Ok(self.decoder.get(|| model.family.load_decoder())?),
+            DecoderKind::Tiny => tiny(&mut self.tiny_decoder, model, TinyDetail::Full),
+        }
+    }
+
+    pub(super) fn preview_decoder(&mut self, model: &Model) -> Result<Arc<dyn LatentDecoder>, EngineError> {
+        tiny(&mut self.preview_decoder, model, TinyDetail::Preview)
     }
 
     /// The texts and the picture are encoded.
@@ -114,6 +140,19 @@ impl Networks {
             *self = Self::default();
         }
     }
+}
+
+/// The tiny decoder, which must have come with the model.
+fn tiny(
+    slot: &mut Slot<dyn LatentDecoder>,
+    model: &Model,
+    detail: TinyDetail,
+) -> Result<Arc<dyn LatentDecoder>, EngineError> {
+    if let Some(decoder) = &slot.0 {
+        return Ok(Arc::clone(decoder));
+    }
+    let decoder = model.family.load_tiny_decoder(detail)?.ok_or(EngineError::NoTinyDecoder)?;
+    Ok(Arc::clone(slot.0.insert(Arc::from(decoder))))
 }
 
 fn slot<T: ?Sized>(slots: &mut Vec<Slot<T>>, index: usize) -> &mut Slot<T> {

@@ -15,6 +15,7 @@ mod non_finite;
 mod prompt;
 mod quantise;
 mod scheduler;
+mod tiny_vae;
 mod tokenizer;
 mod torch;
 mod torch_corruption;

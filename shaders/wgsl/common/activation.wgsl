@@ -11,13 +11,21 @@ fn gelu_tanh(x: f32) -> f32 {
     return x / (1.0 + exp(min(-2.0 * u, 80.0)));
 }
 
-// ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU.
+// What is not a number stays so.
+fn relu(x: f32) -> f32 {
+    return select(x, 0.0, x < 0.0);
+}
+
+// ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU, 3 ReLU.
 fn activation(x: f32) -> f32 {
     if ACTIVATION == 1u {
         return gelu_tanh(x);
     }
     if ACTIVATION == 2u {
         return silu(x);
+    }
+    if ACTIVATION == 3u {
+        return relu(x);
     }
     return x;
 }

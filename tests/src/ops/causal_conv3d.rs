@@ -133,6 +133,8 @@ pub fn cases() -> Vec<Case> {
         Conv { pad: Pad { top: 2, bottom: 0, left: 1, right: 3 }, ..Conv::new([1, 4, 5, 4], 8, FLAT) },
         // What is fused on.
         Conv { activation: Activation::Silu, ..Conv::new([1, 4, 5, 8], 8, FLAT) },
+        // A frame beside the one before it.
+        Conv { activation: Activation::Relu, ..Conv::new([3, 4, 5, 12], 12, [2, 3, 3]).cached() },
         Conv { residual: Some(F32), ..Conv::new([2, 4, 5, 8], 9, CUBE) },
         half(Conv { residual: Some(F16), ..Conv::new([2, 4, 5, 8], 9, CUBE) }),
     ];

@@ -80,6 +80,7 @@ pub fn cases() -> Vec<Case> {
     cases.push(case(sizes, Fused::default()));
     cases.push(case(sizes, Fused { activation: Activation::GeluTanh, ..BIAS }));
     cases.push(case(sizes, Fused { activation: Activation::Silu, bias: false, ..BIAS }));
+    cases.push(case(sizes, Fused { activation: Activation::Relu, ..BIAS }));
     cases.push(case(
         sizes,
         Fused { multiplier: Some(F32), activation: Activation::GeluTanh, ..Fused::default() },
@@ -231,6 +232,7 @@ fn label(fused: Fused) -> String {
         Activation::None => None,
         Activation::GeluTanh => Some("gelu".to_owned()),
         Activation::Silu => Some("silu".to_owned()),
+        Activation::Relu => Some("relu".to_owned()),
     };
     let parts = [
         fused.bias.then(|| "bias".to_owned()),
@@ -399,6 +401,7 @@ pub(super) fn activate(activation: Activation, x: f64) -> f64 {
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         }
         Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Relu => x.max(0.0),
     }
 }
 

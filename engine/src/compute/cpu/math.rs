@@ -12,6 +12,8 @@ pub(crate) enum Activation {
     GeluTanh,
     /// x * sigmoid(x).
     Silu,
+    /// The larger of x and 0; not a number stays so.
+    Relu,
 }
 
 impl Activation {
@@ -22,6 +24,7 @@ impl Activation {
             Self::None => x,
             Self::GeluTanh => gelu_tanh(s, x),
             Self::Silu => silu(s, x),
+            Self::Relu => s.max(s.splat(0.0), x),
         }
     }
 }
@@ -148,6 +151,7 @@ mod tests {
             for (activation, formula) in [
                 (Activation::GeluTanh, gelu_reference as fn(f64) -> f64),
                 (Activation::Silu, |x: f64| x / (1.0 + (-x).exp())),
+                (Activation::Relu, |x: f64| x.max(0.0)),
             ] {
                 for (low, high) in [(-6.0, 6.0), (-0.01, 0.01), (-1e4, 1e4)] {
                     let mut input = spread(low, high);
@@ -164,9 +168,11 @@ mod tests {
                 }
             }
         }
-        let mut nan = [f32::NAN];
-        Isa::current().dispatch(Apply { activation: Activation::GeluTanh, values: &mut nan });
-        assert!(nan[0].is_nan());
+        for activation in [Activation::GeluTanh, Activation::Relu] {
+            let mut nan = [f32::NAN];
+            Isa::current().dispatch(Apply { activation, values: &mut nan });
+            assert!(nan[0].is_nan());
+        }
     }
 
     fn gelu_reference(x: f64) -> f64 {

@@ -14,7 +14,7 @@ use model_loader::{Checkpoint, LoadError};
 pub struct CausalConv {
     name: String,
     weight: Weight,
-    bias: Weight,
+    bias: Option<Weight>,
     kernel: [usize; 3],
 }
 
@@ -28,14 +28,19 @@ impl CausalConv {
         if weight.shape.len() == 4 {
             weight.shape.insert(2, 1);
         }
-        let kernel = [weight.shape[2], weight.shape[3], weight.shape[4]];
         let bias = checkpoint.tensor_shaped(&format!("{name}.bias"), &shape[..1])?;
-        Ok(Self {
-            name: name.to_owned(),
-            weight: Weight::channels_last(&weight),
-            bias: Weight::vector(&bias),
-            kernel,
-        })
+        Ok(Self::of(name, Weight::channels_last(&weight), Some(Weight::vector(&bias))))
+    }
+
+    /// The convolution that goes by `name` with a kernel `[out, kt, kh, kw, in]`.
+    ///
+    /// # Panics
+    /// If the kernel has other than five axes.
+    pub(crate) fn of(name: &str, weight: Weight, bias: Option<Weight>) -> Self {
+        let &[_, kt, kh, kw, _] = weight.desc().shape.as_slice() else {
+            panic!("the kernel of {name} is {:?}", weight.desc().shape)
+        };
+        Self { name: name.to_owned(), weight, bias, kernel: [kt, kh, kw] }
     }
 
     /// "Same" padding in space, causal in time; what `memory` has of this convolution is read and then brought up to date.
@@ -64,7 +69,7 @@ impl CausalConv {
         options: Conv3dOptions,
     ) -> Result<TensorId, OpError> {
         let weight = graph.weight(&self.weight);
-        let bias = Some(graph.weight(&self.bias));
+        let bias = self.bias.as_ref().map(|bias| graph.weight(bias));
         let frames = options.front.unwrap_or(self.kernel[0] - 1);
         let remembered = memory.filter(|_| frames > 0);
         let state = remembered.map(|memory| self.state(graph, x, memory, frames));

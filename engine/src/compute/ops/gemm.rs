@@ -22,6 +22,8 @@ pub enum Activation {
     GeluTanh,
     /// `x * sigmoid(x)`.
     Silu,
+    /// The larger of x and 0.
+    Relu,
 }
 
 impl Activation {
@@ -31,6 +33,7 @@ impl Activation {
             Self::None => 0,
             Self::GeluTanh => 1,
             Self::Silu => 2,
+            Self::Relu => 3,
         }
     }
 
@@ -39,6 +42,7 @@ impl Activation {
             Self::None => math::Activation::None,
             Self::GeluTanh => math::Activation::GeluTanh,
             Self::Silu => math::Activation::Silu,
+            Self::Relu => math::Activation::Relu,
         }
     }
 }

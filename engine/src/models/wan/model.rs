@@ -2,11 +2,11 @@
 use super::{WanTransformer, WanVaeDecoder};
 use crate::models::{
     DenoisingTransformer, EncoderSpec, LatentDecoder, LatentSizes, MadeFor, Mismatch, Padding, PromptStyle,
-    PublishedSettings, VideoModel,
+    PublishedSettings, TinyDetail, VideoModel, taehv::TinyDecoder,
 };
 use model_loader::{
     Checkpoint, LoadError, ModelFolder, WeightSource,
-    config::{WanTransformerConfig, WanVaeConfig},
+    config::{TinyVaeConfig, WanTransformerConfig, WanVaeConfig},
 };
 
 /// The longest prompt in tokens; the published pipeline's default.
@@ -19,6 +19,7 @@ pub struct WanModel {
     transformer_weights: Checkpoint,
     vae: WanVaeConfig,
     vae_weights: Checkpoint,
+    tiny: Option<(TinyVaeConfig, Checkpoint)>,
 }
 
 impl WanModel {
@@ -27,7 +28,14 @@ impl WanModel {
     /// # Errors
     /// If a file is missing or damaged, or a config asks for what there is not.
     pub fn open(folder: &ModelFolder, weights: WeightSource) -> Result<Self, LoadError> {
+        let tiny = match TinyVaeConfig::load_optional(folder)? {
+            Some(config) => {
+                Some((config, Checkpoint::from_source(folder, TinyVaeConfig::COMPONENT, weights)?))
+            }
+            None => None,
+        };
         Ok(Self {
+            tiny,
             transformer: WanTransformerConfig::load(folder, "transformer")?,
             transformer_weights: Checkpoint::from_source(folder, "transformer", weights)?,
             vae: WanVaeConfig::load(folder, "vae")?,
@@ -81,6 +89,14 @@ impl VideoModel for WanModel {
             (text, transformer.text_dim, "the width of text_encoder/config.json", text_width),
             (input.0, input.1, z_dim, vae.z_dim),
             (output.0, output.1, z_dim, vae.z_dim),
+        ])?;
+        let Some((tiny, _)) = &self.tiny else { return Ok(()) };
+        let spatial = ("scale_factor_spatial of vae/config.json", vae.scale_factor_spatial);
+        let temporal = ("scale_factor_temporal of vae/config.json", vae.scale_factor_temporal);
+        Mismatch::check(&[
+            ("number of channels that the tiny decoder takes", tiny.latent_channels, z_dim, vae.z_dim),
+            ("factor in space of the tiny decoder", tiny.scale_factor_spatial(), spatial.0, spatial.1),
+            ("factor in time of the tiny decoder", tiny.scale_factor_temporal(), temporal.0, temporal.1),
         ])
     }
 
@@ -98,5 +114,14 @@ impl VideoModel for WanModel {
 
     fn load_decoder(&self) -> Result<Box<dyn LatentDecoder>, LoadError> {
         Ok(Box::new(WanVaeDecoder::load(&self.vae_weights, &self.vae)?))
+    }
+
+    fn tiny_weights(&self) -> Option<&Checkpoint> {
+        self.tiny.as_ref().map(|(_, weights)| weights)
+    }
+
+    fn load_tiny_decoder(&self, detail: TinyDetail) -> Result<Option<Box<dyn LatentDecoder>>, LoadError> {
+        let Some((config, weights)) = &self.tiny else { return Ok(None) };
+        Ok(Some(Box::new(TinyDecoder::load(weights, config, detail)?)))
     }
 }
