@@ -1,5 +1,6 @@
-// out[i] = f(x[i]): the larger of x and 0, or limit tanh(x / limit) if SOFT_CLAMP is 1. One invocation per element.
+// out[i] = f(x[i]): the function of ACTIVATION, or limit tanh(x / limit) if SOFT_CLAMP is 1. One invocation per element.
 #import workgroup_index
+#import activation
 
 struct Params {
     count: u32,
@@ -16,7 +17,7 @@ fn activated(value: f32) -> f32 {
         // tanh(t) = 1 - 2 / (exp(2 t) + 1), with an exponent that does not overflow.
         return params.limit * (1.0 - 2.0 / (exp(min(2.0 * value / params.limit, 80.0)) + 1.0));
     }
-    return select(value, 0.0, value < 0.0);
+    return activation(value);
 }
 
 @compute @workgroup_size(256)

@@ -172,7 +172,7 @@ fn check(graph: &Graph, plan: &Plan) {
                     _ => None,
                 };
                 for slot in op.scratch.iter().copied().chain(output) {
-                    let read = op.streamed.iter().any(|streamed| *streamed == Some(Brought::Slot(slot)));
+                    let read = op.streamed.contains(&Some(Brought::Slot(slot)));
                     assert!(!read, "op {index} writes what it reads");
                     slots.insert(slot, Owner::Other);
                 }

@@ -1,4 +1,5 @@
 //! Layers: weights and the ops that use them.
+mod beside;
 mod causal_conv;
 mod linear;
 mod memory;

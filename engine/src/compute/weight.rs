@@ -39,12 +39,40 @@ enum Recipe {
     StackedWide(Vec<HostTensor>),
     /// One below the other, in groups that are laid out as devices want them.
     Grouped(Vec<HostTensor>, Grouping),
+    /// Blocks of a matrix of zeros, widened.
+    Blocks(Vec<Block>),
     /// `[out, in, taps..]`, wanted as `[out, taps.., in]`.
     ChannelsLast(HostTensor),
     /// Made on the host.
     Floats(Vec<f32>),
     /// Made on the host.
     Integers(Vec<u32>),
+}
+
+/// A part of a matrix.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Where it begins.
+    pub row: usize,
+    /// Where it begins.
+    pub column: usize,
+    /// `[rows, columns]`, in any format.
+    pub values: HostTensor,
+    /// What they are multiplied by.
+    pub factor: f32,
+}
+
+impl Block {
+    fn fill(&self, matrix: &mut [f32], matrix_cols: usize) {
+        let cols = self.values.row_len();
+        let values = self.values.to_f32();
+        let rows = matrix.chunks_mut(matrix_cols.max(1)).skip(self.row);
+        for (row, values) in rows.zip(values.chunks(cols.max(1))) {
+            for (to, value) in row[self.column..].iter_mut().zip(values) {
+                *to = self.factor * value;
+            }
+        }
+    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -62,6 +90,11 @@ impl Weight {
             Some(dtype) => Self::new(name, TensorDesc::new(&shape, dtype), Recipe::Stored(tensor)),
             None => Self::new(name, TensorDesc::new(&shape, DType::F32), Recipe::Wide(tensor)),
         }
+    }
+
+    /// A matrix of f32 that is zero but for some blocks.
+    pub fn of_blocks(name: &str, shape: [usize; 2], blocks: Vec<Block>) -> Self {
+        Self::new(name.to_owned(), TensorDesc::new(&shape, DType::F32), Recipe::Blocks(blocks))
     }
 
     /// A small tensor (bias, norm weight, table), widened to f32.
@@ -142,6 +175,11 @@ impl Weight {
         match &self.0.recipe {
             Recipe::Stored(tensor) => Cow::Borrowed(&tensor.bytes),
             Recipe::Wide(tensor) => Cow::Owned(bytemuck::pod_collect_to_vec(&tensor.to_f32())),
+            Recipe::Blocks(blocks) => {
+                let mut values = vec![0.0_f32; self.0.desc.elements()];
+                blocks.iter().for_each(|block| block.fill(&mut values, self.0.desc.cols()));
+                Cow::Owned(bytemuck::pod_collect_to_vec(&values))
+            }
             Recipe::Stacked(parts) => {
                 let parts: Vec<&[u8]> = parts.iter().map(|part| &*part.bytes).collect();
                 Cow::Owned(parts.concat())
@@ -167,6 +205,7 @@ impl Weight {
             Recipe::Floats(values) => Some(bytemuck::cast_slice(values)),
             Recipe::Integers(values) => Some(bytemuck::cast_slice(values)),
             Recipe::Wide(_)
+            | Recipe::Blocks(_)
             | Recipe::Stacked(_)
             | Recipe::StackedWide(_)
             | Recipe::Grouped(..)
@@ -191,6 +230,7 @@ impl Weight {
             Recipe::Stored(tensor) | Recipe::Wide(tensor) | Recipe::ChannelsLast(tensor) => {
                 tensor.bytes.release_pages();
             }
+            Recipe::Blocks(blocks) => blocks.iter().for_each(|block| block.values.bytes.release_pages()),
             Recipe::Floats(_) | Recipe::Integers(_) => {}
         }
     }

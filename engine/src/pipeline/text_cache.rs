@@ -118,7 +118,7 @@ fn entries(folder: &Path) -> Vec<Entry> {
         let (path, metadata) = (entry.path(), entry.metadata().ok()?);
         let is_entry = metadata.is_file() && path.extension().is_some_and(|ending| ending == ENDING);
         let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        is_entry.then(|| Entry { path, bytes: metadata.len(), used })
+        is_entry.then_some(Entry { path, bytes: metadata.len(), used })
     })
     .collect()
 }

@@ -91,10 +91,10 @@ mod tests {
 
     #[test]
     fn the_gate_is_wi_0() {
-        let gate = Some("encoder.block.7.layer.1.DenseReluDense.wi_0.weight".to_owned());
-        assert_eq!(from_wan("blocks.7.ffn.gate.0.weight"), gate);
-        assert_eq!(from_gguf("enc.blk.7.ffn_gate.weight"), gate);
-        assert_eq!(to_gguf(&gate.unwrap()).as_deref(), Some("enc.blk.7.ffn_gate.weight"));
+        let gate = "encoder.block.7.layer.1.DenseReluDense.wi_0.weight";
+        assert_eq!(from_wan("blocks.7.ffn.gate.0.weight").as_deref(), Some(gate));
+        assert_eq!(from_gguf("enc.blk.7.ffn_gate.weight").as_deref(), Some(gate));
+        assert_eq!(to_gguf(gate).as_deref(), Some("enc.blk.7.ffn_gate.weight"));
         assert_eq!(from_gguf("token_embd.weight").as_deref(), Some("shared.weight"));
         assert_eq!(from_wan("blocks.7.ffn.gate.0.bias"), None);
     }

@@ -1,6 +1,9 @@
 //! Functions of single elements, in place and not.
 use crate::{Case, CaseInput, Tolerance};
-use engine::DType::{self, F16, F32};
+use engine::{
+    DType::{self, F16, F32},
+    compute::ops::Activation,
+};
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
@@ -12,6 +15,7 @@ pub fn cases() -> Vec<Case> {
     for dtype in [F32, F16] {
         let shape = [2, 3, 5, 7];
         cases.extend([relu(&shape, dtype), soft_clamp(&shape, dtype), in_place(&shape, dtype)]);
+        cases.extend([smooth(&shape, dtype, Activation::GeluTanh), smooth(&shape, dtype, Activation::Silu)]);
     }
     cases
 }
@@ -24,6 +28,23 @@ fn relu(shape: &[usize], dtype: DType) -> Case {
         |graph, ids| graph.relu(ids[0]),
         |data| data[0].iter().map(|x| x.max(0.0)).collect(),
         Tolerance { abs: 0.0, rel: 0.0 },
+    )
+}
+
+fn smooth(shape: &[usize], dtype: DType, activation: Activation) -> Case {
+    let reference = move |x: f64| match activation {
+        Activation::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        }
+        _ => x / (1.0 + (-x).exp()),
+    };
+    Case::new(
+        format!("activate/{activation:?}/{shape:?}/{dtype}"),
+        vec![CaseInput::activation(shape, dtype).spiked()],
+        move |graph, ids| graph.activate(ids[0], activation),
+        move |data| data[0].iter().map(|x| reference(*x)).collect(),
+        tolerance(dtype),
     )
 }
 

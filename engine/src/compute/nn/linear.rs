@@ -1,8 +1,9 @@
 //! A fully connected layer.
+use super::beside::Beside;
 use crate::{
     graph::Graph,
     op::OpError,
-    ops::MatmulOptions,
+    ops::{Activation, MatmulOptions},
     tensor::{DType, TensorId},
     weight::Weight,
 };
@@ -14,6 +15,8 @@ pub struct Linear {
     /// One, or several side by side where parts are stored in different dtypes.
     weights: Vec<Weight>,
     bias: Option<Weight>,
+    /// The LoRAs of weights that keep their format.
+    beside: Option<Beside>,
 }
 
 impl Linear {
@@ -31,8 +34,21 @@ impl Linear {
     /// # Errors
     /// If it is missing or has another shape.
     pub fn load_plain(checkpoint: &Checkpoint, name: &str, shape: &[usize]) -> Result<Self, LoadError> {
+        let mut weights = [checkpoint.tensor_shaped(&format!("{name}.weight"), shape)?];
+        let beside = Beside::take(name, &mut weights);
+        let [weight] = weights;
+        Ok(Self { weights: vec![Weight::matrix(weight)], bias: None, beside })
+    }
+
+    /// Loads `{name}.weight` of `shape` and `{name}.bias` for an op of its own: what LoRAs change is part of the weight.
+    ///
+    /// # Errors
+    /// If either is missing or has another shape.
+    pub fn load_whole(checkpoint: &Checkpoint, name: &str, shape: &[usize]) -> Result<Self, LoadError> {
         let weight = checkpoint.tensor_shaped(&format!("{name}.weight"), shape)?;
-        Ok(Self { weights: vec![Weight::matrix(weight)], bias: None })
+        let bias = checkpoint.tensor_shaped(&format!("{name}.bias"), &shape[..1])?;
+        let (weights, bias) = (vec![Weight::matrix(weight)], Some(Weight::vector(&bias)));
+        Ok(Self { weights, bias, beside: None })
     }
 
     /// Loads several layers of one shape as one, their outputs side by side.
@@ -52,7 +68,9 @@ impl Linear {
                 .collect::<Result<Vec<_>, _>>()
         };
         let name = names.join(" + ");
-        let weights = Weight::stacks(&format!("{name} weight"), &load("weight", shape)?);
+        let mut parts = load("weight", shape)?;
+        let beside = Beside::take(&name, &mut parts);
+        let weights = Weight::stacks(&format!("{name} weight"), &parts);
         let bias = if with_bias {
             let values =
                 load("bias", &shape[..1])?.iter().flat_map(model_loader::HostTensor::to_f32).collect();
@@ -60,7 +78,7 @@ impl Linear {
         } else {
             None
         };
-        Ok(Self { weights, bias })
+        Ok(Self { weights, bias, beside })
     }
 
     /// Applies the layer.
@@ -77,10 +95,25 @@ impl Linear {
     ) -> Result<TensorId, OpError> {
         let weights: Vec<TensorId> = self.weights.iter().map(|weight| graph.weight(weight)).collect();
         let bias = self.bias(graph);
-        graph.matmul_side_by_side(x, &weights, &MatmulOptions { bias, ..options })
+        let Some(beside) = &self.beside else {
+            return graph.matmul_side_by_side(x, &weights, &MatmulOptions { bias, ..options });
+        };
+        let is_activated = options.activation != Activation::None;
+        let follows = options.multiplier.is_some() || options.gate.is_some() || options.residual.is_some();
+        if is_activated && follows {
+            return Err(OpError::value("linear", "epilogue", options, "an activation alone beside a LoRA"));
+        }
+        let added = beside.forward(graph, x, &options)?;
+        let options = MatmulOptions { bias, residual: Some(added), ..options };
+        if !is_activated {
+            return graph.matmul_side_by_side(x, &weights, &options);
+        }
+        let plain = MatmulOptions { activation: Activation::None, ..options };
+        let sum = graph.matmul_side_by_side(x, &weights, &plain)?;
+        graph.activate(sum, options.activation)
     }
 
-    /// The weight as a tensor of the graph; of a stacked layer, its first.
+    /// The weight as a tensor of the graph, without what runs beside it: see [`Linear::load_whole`]. Of a stacked layer, its first.
     pub fn weight(&self, graph: &mut Graph) -> TensorId {
         graph.weight(&self.weights[0])
     }

@@ -1,5 +1,5 @@
 //! Functions of single elements, where no product is at hand to apply them.
-use super::window;
+use super::{Activation, window};
 use crate::{
     cpu::CpuIo,
     error::LowerError,
@@ -17,7 +17,12 @@ static KERNEL: &Kernel = &shaders::ACTIVATE;
 impl Graph {
     /// The larger of x and 0, element by element.
     pub fn relu(&mut self, x: TensorId) -> Result<TensorId, OpError> {
-        self.push(Activate::Relu, &[x])
+        self.activate(x, Activation::Relu)
+    }
+
+    /// A function, element by element.
+    pub fn activate(&mut self, x: TensorId, activation: Activation) -> Result<TensorId, OpError> {
+        self.push(Activate::Function(activation), &[x])
     }
 
     /// `limit * tanh(x / limit)`, element by element: x where it is small, never beyond the limit.
@@ -28,7 +33,7 @@ impl Graph {
 
 #[derive(Debug, Clone, Copy)]
 enum Activate {
-    Relu,
+    Function(Activation),
     SoftClamp(f32),
 }
 
@@ -37,8 +42,14 @@ params! { struct ActivateParams { count: u32, limit: f32 } }
 impl Activate {
     fn apply(self, x: f32) -> f32 {
         match self {
-            Self::Relu if x < 0.0 => 0.0,
-            Self::Relu => x,
+            Self::Function(Activation::None) => x,
+            Self::Function(Activation::Relu) if x < 0.0 => 0.0,
+            Self::Function(Activation::Relu) => x,
+            Self::Function(Activation::Silu) => x / (1.0 + (-x).exp()),
+            Self::Function(Activation::GeluTanh) => {
+                let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + inner.tanh())
+            }
             Self::SoftClamp(limit) => limit * (x / limit).tanh(),
         }
     }
@@ -47,7 +58,10 @@ impl Activate {
 impl Op for Activate {
     fn name(&self) -> &'static str {
         match self {
-            Self::Relu => "relu",
+            Self::Function(Activation::None) => "identity",
+            Self::Function(Activation::GeluTanh) => "gelu",
+            Self::Function(Activation::Silu) => "silu",
+            Self::Function(Activation::Relu) => "relu",
             Self::SoftClamp(_) => "soft_clamp",
         }
     }
@@ -71,13 +85,14 @@ impl Op for Activate {
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
-        let limit = match self {
-            Self::Relu => 0.0,
-            Self::SoftClamp(limit) => *limit,
+        let (limit, function) = match self {
+            Self::Function(function) => (0.0, *function),
+            Self::SoftClamp(limit) => (*limit, Activation::None),
         };
         let variant = Variant::new()
             .alias("X", elem(io.output))
             .constant("SOFT_CLAMP", u32::from(matches!(self, Self::SoftClamp(_))))
+            .constant("ACTIVATION", function.code())
             .constant("IN_PLACE", u32::from(io.aliased == Some(0)));
         let launch = |tile: std::ops::Range<usize>| Launch {
             kernel: KERNEL,
@@ -112,13 +127,18 @@ mod tests {
 
     #[test]
     fn params_match_the_kernel() {
-        let variant = Variant::new().alias("X", Elem::F32).constant("SOFT_CLAMP", 1).constant("IN_PLACE", 0);
+        let variant = Variant::new()
+            .alias("X", Elem::F32)
+            .constant("SOFT_CLAMP", 1)
+            .constant("ACTIVATION", 0)
+            .constant("IN_PLACE", 0);
         check_params::<ActivateParams>(KERNEL, &variant);
     }
 
     #[test]
     fn what_is_not_a_number_stays_so() {
-        for op in [Activate::Relu, Activate::SoftClamp(3.0)] {
+        let functions = [Activation::GeluTanh, Activation::Silu, Activation::Relu].map(Activate::Function);
+        for op in functions.into_iter().chain([Activate::SoftClamp(3.0)]) {
             assert!(op.apply(f32::NAN).is_nan(), "{op:?}");
         }
     }

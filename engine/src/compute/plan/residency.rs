@@ -44,7 +44,7 @@ impl Streaming {
         let mut streaming = Self::default();
         let (mut credit, mut decided) = (0_u64, HashMap::new());
         visits.retain(|visit| {
-            let streams = *decided.entry(visit.tensor.index()).or_insert_with(|| {
+            *decided.entry(visit.tensor.index()).or_insert_with(|| {
                 // Of each byte the share of `resident` in the total may stay.
                 credit += u64::try_from(u128::from(visit.bytes) * u128::from(resident) / u128::from(total))
                     .unwrap_or(u64::MAX);
@@ -53,8 +53,7 @@ impl Streaming {
                     credit -= visit.bytes;
                 }
                 !stays
-            });
-            streams
+            })
         });
         for (index, visit) in visits.iter().enumerate() {
             streaming.streamed.insert(visit.tensor.index());

@@ -166,7 +166,7 @@ impl WanTransformer {
                 .map(|i| Block::load(checkpoint, config, i))
                 .collect::<Result<_, _>>()?,
             head_table: Weight::from_f32(&table.name, &[2, dim], table.to_f32()),
-            proj_out: Linear::load(checkpoint, "proj_out", &[config.out_channels * pt * ph * pw, dim])?,
+            proj_out: Linear::load_whole(checkpoint, "proj_out", &[config.out_channels * pt * ph * pw, dim])?,
             config: config.clone(),
         })
     }
