@@ -41,7 +41,11 @@ impl FileContents {
     /// Whether bytes look like a file of weights, sound or not.
     #[must_use]
     pub fn is_likely(bytes: &[u8]) -> bool {
-        bytes.starts_with(b"GGUF") || bytes.starts_with(b"PK\x03\x04") || bytes.get(8) == Some(&b'{')
+        let is_old_torch = bytes.first() == Some(&0x80);
+        is_old_torch
+            || bytes.starts_with(b"GGUF")
+            || bytes.starts_with(b"PK\x03\x04")
+            || bytes.get(8) == Some(&b'{')
     }
 
     /// Reads the header of a file.

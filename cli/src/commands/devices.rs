@@ -189,7 +189,10 @@ mod tests {
         assert!(text.contains("limits: 134 MB a binding"), "{text}");
         let card = AdapterSummary { memory_bytes: Some(24 << 30), ..adapter(AdapterKind::Discrete) };
         let text_of_card = as_text(std::slice::from_ref(&card), 8, None);
-        assert!(text_of_card.contains("limits: 25.8 GB of memory, 134 MB a binding"), "{text_of_card}");
+        assert!(
+            text_of_card.contains("limits: 25.8 GB of memory (24.5 GB for runs), 134 MB a binding"),
+            "{text_of_card}"
+        );
         assert!(as_json(&[card], 8, None).contains("\"memory_bytes\": 25769803776"));
         assert!(text.contains("features: none\n"), "{text}");
         assert!(text.ends_with("cpu    8 threads, f32\n"), "{text}");

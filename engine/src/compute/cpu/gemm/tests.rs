@@ -137,7 +137,9 @@ fn groups_count_as_what_they_are_widened_to() {
             for arithmetic in Arithmetic::available() {
                 let weights = Weights::Grouped(grouping, &bytes);
                 let packed = PackedWeight::for_arithmetic(arithmetic, weights, n, k);
-                assert_eq!(packed.bytes(), n.next_multiple_of(arithmetic.columns()) * grouping.bytes(k));
+                let panels = n.next_multiple_of(arithmetic.columns()) * grouping.bytes(k);
+                // In whole lines of a cache.
+                assert_eq!(packed.bytes(), panels.next_multiple_of(64));
                 let mut out = vec![f32::NAN; m * n];
                 let to = ViewMut::contiguous(&mut out, n);
                 matmul(View::contiguous(&a, k), m, &packed, &Epilogue::default(), to);
