@@ -3,7 +3,7 @@
 // as Frag; the next step's are fetched while the present ones are multiplied. Sums are f32, and leave by workgroup memory
 // for the epilogue.
 //
-// The importer describes its operands as for `gemm_register`. FRAGMENTS says who multiplies. All invocations come to every
+// The importer describes its operands as for `gemm_register`. FRAGMENTS says who multiplies, FETCH which invocation fetches what. All invocations come to every
 // barrier and every fragment: surplus workgroups and rows past the last work on copies, of which nothing is stored.
 #import tile_order
 #import workgroup_index
@@ -27,6 +27,7 @@ var<workgroup> sum_tile: array<f32, SUBGROUPS * AREA>;
 
 #import FRAGMENTS
 #import stage_fragments
+#import FETCH
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -62,24 +63,21 @@ fn main(
     for (var i = 0u; i < A_FETCH; i += 1u) {
         rows[i] = a_row(first_row + line + i * LINE_STEP);
     }
-    var w_rows: array<u32, W_FETCH>;
-    for (var j = 0u; j < W_FETCH; j += 1u) {
-        w_rows[j] = w_row(first_col + line + j * LINE_STEP);
+    var w_places: array<WPlace, W_LINES>;
+    for (var j = 0u; j < W_LINES; j += 1u) {
+        w_places[j] = w_place(first_col, index, j);
     }
     var places: array<APlace, A_FETCH>;
     for (var i = 0u; i < A_FETCH; i += 1u) {
         places[i] = a_place(rows[i], 0u);
     }
     var a_next: array<vec4<Frag>, A_FETCH>;
-    var w_next: array<vec4<Frag>, W_FETCH>;
     let segment_steps = (params.segment_length + DEPTH - 1u) / DEPTH;
     let steps = params.segments * segment_steps;
     for (var i = 0u; i < A_FETCH; i += 1u) {
         a_next[i] = fetch_a(places[i], 4u * quad);
     }
-    for (var j = 0u; j < W_FETCH; j += 1u) {
-        w_next[j] = fetch_w(w_rows[j], 0u, 4u * quad);
-    }
+    var w_next = fetch_w(&w_places, 0u, 0u, index);
     var segment = 0u;
     var step = 0u;
     for (var n = 0u; n < steps; n += 1u) {
@@ -88,24 +86,24 @@ fn main(
         for (var i = 0u; i < A_FETCH; i += 1u) {
             stage((line + i * LINE_STEP) * PITCH + 4u * quad, a_next[i]);
         }
-        for (var j = 0u; j < W_FETCH; j += 1u) {
-            stage(W_TILE + (line + j * LINE_STEP) * PITCH + 4u * quad, w_next[j]);
-        }
+        stage_w(&w_next, step, index);
         workgroupBarrier();
         step += DEPTH;
         if step >= params.segment_length {
             // Past the last segment the last one is fetched again, for nobody.
             step = 0u;
-            segment = min(segment + 1u, params.segments - 1u);
-            for (var i = 0u; i < A_FETCH; i += 1u) {
-                places[i] = a_place(rows[i], segment);
+            if !ONE_SEGMENT {
+                segment = min(segment + 1u, params.segments - 1u);
+                for (var i = 0u; i < A_FETCH; i += 1u) {
+                    places[i] = a_place(rows[i], segment);
+                }
             }
         }
-        for (var i = 0u; i < A_FETCH; i += 1u) {
-            a_next[i] = fetch_a(places[i], step + 4u * quad);
-        }
-        for (var j = 0u; j < W_FETCH; j += 1u) {
-            w_next[j] = fetch_w(w_rows[j], segment, step + 4u * quad);
+        if !ONE_SEGMENT || n + 1u < steps {
+            for (var i = 0u; i < A_FETCH; i += 1u) {
+                a_next[i] = fetch_a(places[i], step + 4u * quad);
+            }
+            w_next = fetch_w(&w_places, segment, step, index);
         }
         for (var d = 0u; d < DEPTH; d += SIZE) {
             var a: array<FragA, FRAG_M>;
@@ -139,16 +137,6 @@ fn main(
     }
 }
 
-fn fetch_a(place: APlace, k: u32) -> vec4<Frag> {
-    if k < params.segment_length {
-        return vec4<Frag>(a_quad(place, k));
-    }
-    return vec4<Frag>(0.0);
-}
-
-fn fetch_w(row: u32, segment: u32, k: u32) -> vec4<Frag> {
-    if k < params.segment_length {
-        return vec4<Frag>(w_quad(row, segment, k));
-    }
-    return vec4<Frag>(0.0);
+fn put_w(line: u32, k: u32, values: vec4<Frag>) {
+    stage(W_TILE + line * PITCH + k, values);
 }

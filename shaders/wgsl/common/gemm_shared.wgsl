@@ -2,7 +2,7 @@
 // invocation every sixteenth row and column of it. Each step brings 16 values of k of both operands into workgroup
 // memory as quads along k; the next step's quads are fetched while the present ones are multiplied.
 //
-// The importer describes its operands as for `gemm_register`.
+// The importer describes its operands as for `gemm_register`. FETCH says which invocation fetches what.
 #import fma_quad
 #import tile_order
 #import workgroup_index
@@ -12,12 +12,18 @@ const TILE_COLS = 16u * TILE_N;
 // Quads of one tile: 4 planes, one for each quad of k, padded by two so that neighbouring planes fall on other banks.
 const A_PLANE = TILE_ROWS + 2u;
 const W_PLANE = TILE_COLS + 2u;
-// Quads that one invocation fetches.
+// Quads of a line, and those that one invocation fetches.
+const QUADS = DEPTH / 4u;
+const INVOCATIONS = 256u;
+const LINE_STEP = INVOCATIONS / QUADS;
 const A_FETCH = TILE_M / 4u;
 const W_FETCH = TILE_N / 4u;
+alias Frag = f32;
 
 var<workgroup> a_tile: array<vec4<f32>, 4u * A_PLANE>;
 var<workgroup> w_tile: array<vec4<f32>, 4u * W_PLANE>;
+
+#import FETCH
 
 @compute @workgroup_size(256)
 fn main(
@@ -45,10 +51,15 @@ fn main(
     }
     var places: array<APlace, A_FETCH>;
     var a_next: array<vec4<f32>, A_FETCH>;
-    var w_next: array<vec4<f32>, W_FETCH>;
+    var w_places: array<WPlace, W_LINES>;
+    for (var j = 0u; j < W_LINES; j += 1u) {
+        w_places[j] = w_place(first_col, lane, j);
+    }
+    var w_next: WHeld;
     var sums: array<array<f32, TILE_N>, TILE_M>;
     var segment = 0u;
     var step = 0u;
+    var staged = 0u;
     let steps = params.segments * ((params.segment_length + 15u) / 16u);
     for (var n = 0u; n <= steps; n += 1u) {
         if n > 0u {
@@ -57,9 +68,7 @@ fn main(
             for (var i = 0u; i < A_FETCH; i += 1u) {
                 a_tile[quad * A_PLANE + line + i * 64u] = a_next[i];
             }
-            for (var j = 0u; j < W_FETCH; j += 1u) {
-                w_tile[quad * W_PLANE + line + j * 64u] = w_next[j];
-            }
+            stage_w(&w_next, staged, lane);
             workgroupBarrier();
         }
         if n < steps {
@@ -68,20 +77,11 @@ fn main(
                     places[i] = a_place(rows[i], segment);
                 }
             }
-            let k = step + 4u * quad;
-            let inside = k < params.segment_length;
             for (var i = 0u; i < A_FETCH; i += 1u) {
-                a_next[i] = vec4<f32>();
-                if inside {
-                    a_next[i] = vec4<f32>(a_quad(places[i], k));
-                }
+                a_next[i] = fetch_a(places[i], step + 4u * quad);
             }
-            for (var j = 0u; j < W_FETCH; j += 1u) {
-                w_next[j] = vec4<f32>();
-                if inside {
-                    w_next[j] = w_quad(w_row(first_col + line + j * 64u), segment, k);
-                }
-            }
+            w_next = fetch_w(&w_places, segment, step, lane);
+            staged = step;
             step += 16u;
             if step >= params.segment_length {
                 step = 0u;
@@ -112,4 +112,8 @@ fn main(
             }
         }
     }
+}
+
+fn put_w(line: u32, k: u32, values: vec4<f32>) {
+    w_tile[k / 4u * W_PLANE + line] = values;
 }

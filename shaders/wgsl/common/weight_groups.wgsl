@@ -16,18 +16,30 @@ const GROUP_WORDS = LOW_WORDS + HIGH_WORDS + W_RUN_WORDS + 1u;
 fn group_scales(index: u32) -> vec2<f32> {
     let start = index / W_LEN * GROUP_WORDS;
     let run = index % W_LEN / W_RUN;
-    let runs = start + LOW_WORDS + HIGH_WORDS;
-    var scales = unpack2x16float(weight[start + GROUP_WORDS - 1u]);
+    var word = 0u;
+    if W_RUNS > 0u {
+        word = weight[start + run_word(run)];
+    }
+    return scales_of(word, run, weight[start + GROUP_WORDS - 1u]);
+}
+
+// The word of a group that holds the scales of a run.
+fn run_word(run: u32) -> u32 {
+    return LOW_WORDS + HIGH_WORDS + run / select(4u, 2u, W_RUNS == 2u);
+}
+
+// What `group_scales` says, of that word and the group's last.
+fn scales_of(word: u32, run: u32, halves: u32) -> vec2<f32> {
+    var scales = unpack2x16float(halves);
     if W_RUNS == 1u {
-        let bytes = bitcast<i32>(weight[runs + run / 4u]);
-        scales.x *= f32(extractBits(bytes, 8u * (run % 4u), 8u));
+        scales.x *= f32(extractBits(bitcast<i32>(word), 8u * (run % 4u), 8u));
     }
     if W_RUNS == 2u {
-        let both = weight[runs + run / 2u] >> (16u * (run % 2u));
+        let both = word >> (16u * (run % 2u));
         scales *= vec2<f32>(f32(both & 0xffu), f32((both >> 8u) & 0xffu));
     }
     if W_RUNS == 3u {
-        let both = weight[runs + run / 4u] >> (8u * (run % 4u));
+        let both = word >> (8u * (run % 4u));
         scales *= vec2<f32>(f32(both & 15u), f32((both >> 4u) & 15u));
     }
     if W_ZERO > 0u {
@@ -41,25 +53,30 @@ fn group_values(index: u32, scales: vec2<f32>) -> vec4<f32> {
     let start = index / W_LEN * GROUP_WORDS;
     let quad = index % W_LEN / 4u;
     var codes = weight[start + quad * W_LOW / 8u];
-    if W_LOW == 4u {
-        codes = (codes >> (4u * (quad % 2u))) & 0x0f0f0f0fu;
+    if W_LOW < 8u {
+        codes = low_bits(codes >> (W_LOW * (quad % (8u / W_LOW))), W_LOW);
     }
-    if W_LOW == 2u {
-        codes = (codes >> (2u * (quad % 4u))) & 0x03030303u;
-    }
-    if W_HIGH == 1u {
-        let bits = weight[start + LOW_WORDS + quad / 8u] >> (quad % 8u);
-        codes |= (bits & 0x01010101u) << W_LOW;
-    }
-    if W_HIGH == 2u {
-        let bits = weight[start + LOW_WORDS + quad / 4u] >> (2u * (quad % 4u));
-        codes |= (bits & 0x03030303u) << W_LOW;
-    }
+    codes |= high_codes(start, quad);
     let values = (vec4<u32>(codes) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
     if W_TABLE == 1u {
         return vec4<f32>(table_values(values)) * scales.x;
     }
     return vec4<f32>(values) * scales.x - scales.y;
+}
+
+// The low bits of every byte.
+fn low_bits(codes: u32, bits: u32) -> u32 {
+    return codes & (0x01010101u * ((1u << bits) - 1u));
+}
+
+// The high bits of a quad's codes, in their places.
+fn high_codes(start: u32, quad: u32) -> u32 {
+    if W_HIGH == 0u {
+        return 0u;
+    }
+    let each = 8u / max(W_HIGH, 1u);
+    let bits = weight[start + LOW_WORDS + quad / each] >> (W_HIGH * (quad % each));
+    return low_bits(bits, W_HIGH) << (W_LOW % 8u);
 }
 
 // What the places of IQ4_NL stand for, four bytes to a word.

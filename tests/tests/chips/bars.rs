@@ -59,6 +59,23 @@ pub(crate) const BARS: &[Bar] = &[
     bar("navi31", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::Subgroups, AtLeast(6.0)),
     bar("navi31", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::Share, AtLeast(0.85)),
     bar("gfx1151", "half matmul/1.3B qkv", "64 lanes, 2x2 of 4x4", What::LdsLoadsPerProduct, AtMost(1.0)),
+    // Weights in groups, by those in f16: at most 5/4 of their vector instructions beside the products.
+    bar(
+        "navi31",
+        "half matmul/1.3B out 4680x1536x1536, weight q8_0",
+        "64 lanes, 2x2 of 4x4",
+        What::VectorPerProduct,
+        AtMost(2.5),
+    ),
+    bar(
+        "navi31",
+        "half matmul/1.3B out 4680x1536x1536, weight q4_k",
+        "64 lanes, 2x2 of 4x4",
+        What::VectorPerProduct,
+        AtMost(2.5),
+    ),
+    bar("navi31", "matmul/weight q8_0", "shared 8x4", What::VectorPerProduct, AtMost(0.12)),
+    bar("navi31", "matmul/weight q4_k", "shared 8x4", What::VectorPerProduct, AtMost(0.12)),
     // With the block that raises bases, which runs seldom; without it 1.8.
     bar("navi31", "half attention/1.3B self", "64 lanes, 4 of 1x2", What::LdsLoadsPerProduct, AtMost(3.4)),
     bar("navi31", "half attention/1.3B self", "64 lanes, 4 of 1x2", What::Subgroups, AtLeast(8.0)),

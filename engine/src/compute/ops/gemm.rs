@@ -9,6 +9,7 @@ use crate::{
     tuning::{Choice, size_class},
 };
 use forms::Form;
+use model_loader::Format;
 use shaders::{Elem, Variant};
 use std::ops::Range;
 
@@ -150,10 +151,25 @@ impl Product<'_> {
         let runs = self.weight.dtype.grouping().is_some() && self.segment_length == self.k();
         let variant = match form {
             Form::Register { .. } if runs => variant.import("GEMM", "gemm_register_runs"),
+            Form::Cooperative { .. } | Form::Shared { .. } if runs => self.fetching_runs(variant),
             _ => variant,
         };
         let [rows, cols] = form.tile();
         Tiled { variant, choice, reads, rows, cols }
+    }
+
+    /// With the weight fetched run by run, where steps along k divide its groups.
+    fn fetching_runs(&self, variant: Variant) -> Variant {
+        let Some(grouping) = self.weight.dtype.grouping() else { return variant };
+        let depth = variant.consts.get("DEPTH").map_or(0, |depth| *depth as usize);
+        if !self.reads_quads() || depth == 0 || !grouping.len().is_multiple_of(depth) {
+            return variant;
+        }
+        let words =
+            grouping.layout().is_some_and(|layout| layout.high == 0) && grouping.format() != Format::Iq4Nl;
+        variant
+            .import("FETCH", "fetch_runs")
+            .import("SPAN_READ", if words { "runs_words" } else { "runs_plain" })
     }
 
     /// How x is read, and the piece that reads the weight.
@@ -181,10 +197,12 @@ impl Product<'_> {
         format!("{op} {rows}x{cols}x{k}, {} by {}{reads}", self.x.dtype, self.weight.dtype)
     }
 
-    /// Rows beside which the weights are four tenths of what a launch reads and writes.
+    /// Rows beside which the weights are four tenths of what a launch reads and writes. Those in groups count as f16, for to expand
+    /// them takes time too.
     fn rows_worth_the_weights(&self) -> u64 {
         let row = self.x.dtype.size() * (self.k() + self.cols());
-        (self.weight.bytes() * 5).div_ceil(2 * row.max(1) as u64)
+        let weights = self.weight.bytes().max(2 * self.weight.elements() as u64);
+        (weights * 5).div_ceil(2 * row.max(1) as u64)
     }
 
     /// Cuts the rows so that `row_bytes` fit a binding and no launch takes long.
@@ -275,6 +293,29 @@ mod tests {
         for target in [plain, card] {
             assert_eq!(reads(DType::F32, half, &target), (Reads::Quads, "weight_quads_16"));
         }
+    }
+
+    #[test]
+    fn groups_are_fetched_in_runs_where_steps_divide_them_and_cut_no_smaller_than_f16() {
+        let target = Target::webgpu_defaults();
+        let fetch = |format: Format, k: usize| {
+            let (x, dtype) = (TensorDesc::new(&[64, k], DType::F32), DType::of_format(format, k).unwrap());
+            let imports =
+                product(&x, &TensorDesc::new(&[64, k], dtype)).tiled("matmul", &target).variant.imports;
+            (imports["FETCH"], imports.get("SPAN_READ").copied())
+        };
+        assert_eq!(fetch(Format::F16, 256), ("fetch_quads", None));
+        assert_eq!(fetch(Format::Q4K, 256), ("fetch_runs", Some("runs_words")));
+        assert_eq!(fetch(Format::Q6K, 256), ("fetch_runs", Some("runs_plain")));
+        // Groups of eight values.
+        assert_eq!(fetch(Format::F8E4M3, 40), ("fetch_quads", None));
+        let x = TensorDesc::new(&[1560, 1536], DType::F32);
+        let software = Target { software: true, ..target };
+        let tiles = [Format::F16, Format::Q8_0].map(|format| {
+            let weight = TensorDesc::new(&[8960, 1536], DType::of_format(format, 1536).unwrap());
+            product(&x, &weight).row_tiles(&software, 4 * 8960)
+        });
+        assert_eq!(tiles[0], tiles[1]);
     }
 
     #[test]

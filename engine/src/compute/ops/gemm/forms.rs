@@ -20,6 +20,8 @@ pub(crate) enum Form {
 /// Invocations of a workgroup that share nothing: in software Vulkan, and on a GPU.
 const LONE_LANES: u32 = 8;
 const LONE_INVOCATIONS: u32 = 64;
+/// Values of k that the form through workgroup memory stages at a time.
+const SHARED_DEPTH: u32 = 16;
 /// Registers of the form on cooperative matrices beside fragments and what it fetches, as counted in what AMD's compiler makes.
 const OTHER_REGISTERS: u32 = 60;
 /// Tiles that keep a large GPU busy.
@@ -59,8 +61,10 @@ impl Form {
             Self::Shared { rows, cols } => Variant::new()
                 .constant("TILE_M", rows)
                 .constant("TILE_N", cols)
+                .constant("DEPTH", SHARED_DEPTH)
                 .constant("BAND", 8)
-                .import("GEMM", "gemm_shared"),
+                .import("GEMM", "gemm_shared")
+                .import("FETCH", "fetch_quads"),
             Self::Cooperative { fragments, subgroups, tile } => {
                 let variant = Variant::new()
                     .constant("SUB_M", subgroups[0])
@@ -69,7 +73,8 @@ impl Form {
                     .constant("FRAG_N", tile[1])
                     .constant("DEPTH", depth(fragments))
                     .constant("BAND", 8)
-                    .import("GEMM", "gemm_cooperative");
+                    .import("GEMM", "gemm_cooperative")
+                    .import("FETCH", "fetch_quads");
                 fragments.variant(variant)
             }
             Self::Vector { rows, cols, team, teams } => Variant::new()
