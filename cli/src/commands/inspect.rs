@@ -125,6 +125,12 @@ fn plans(args: &InspectArgs, folder: &ModelFolder) -> Result<String> {
         ]
     }));
     text.push_str(&ui::table(&rows));
+    if let Some(budget) = args.memory {
+        for Stage { name, plan, .. } in stages.iter().filter(|stage| stage.plan.total_bytes() > budget) {
+            let (needed, budget) = (ui::bytes(plan.total_bytes()), ui::bytes(budget));
+            let _ = writeln!(text, "`{name}` does not fit {budget}: it needs {needed} at least");
+        }
+    }
     text.push('\n');
     text.push_str(&fusion(&stages));
     for Stage { name, plan, .. } in &stages {
