@@ -41,7 +41,7 @@ fn check_charsmap(normalizer: &Value) -> Result<(), String> {
     let damaged = || "its `precompiled_charsmap` is damaged".to_owned();
     let text = normalizer.get("precompiled_charsmap").and_then(Value::as_str).ok_or_else(damaged)?;
     let map = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| damaged())?;
-    charsmap::check(&map)
+    charsmap::check(&map).map_err(|_| damaged())
 }
 
 /// Every special token that a template names must be described in it.
