@@ -1,6 +1,6 @@
 //! A model put together from files that hold its parts, over a base folder or without one.
 
-mod tokenizer;
+pub(crate) mod tokenizer;
 
 use std::collections::BTreeMap;
 use std::path::Path;

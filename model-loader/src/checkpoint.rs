@@ -222,7 +222,7 @@ impl Checkpoint {
     /// As [`Checkpoint::tensor`], and when the shape is another.
     pub fn tensor_shaped(&self, name: &str, expected: &[usize]) -> Result<HostTensor> {
         if let Some(random) = &self.random {
-            return Ok(random.tensor(name, expected));
+            return random.tensor(name, expected);
         }
         let located = self.locate(name)?;
         let same = located.entry.shape == expected

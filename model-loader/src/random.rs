@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Bytes, Format, HostTensor};
+use crate::{Bytes, Format, HostTensor, LoadError, Result};
 
 /// Small numbers for any tensor that is asked for. All tensors are parts of one block, so that a model of any size takes
 /// no more memory here than its largest tensor.
@@ -18,19 +18,26 @@ impl RandomWeights {
     }
 
     /// The tensor `name` of the shape that its reader expects.
-    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> HostTensor {
+    ///
+    /// # Errors
+    /// When no memory could hold it.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<HostTensor> {
         // Files keep what is no matrix of whole groups in single elements.
         let fits =
             shape.len() > 1 && shape.last().is_some_and(|cols| cols.is_multiple_of(self.format.group_len()));
         if self.format.is_grouped() && !fits {
-            return HostTensor::new(name, Format::F32, shape, zeros(shape));
+            return Ok(HostTensor::new(name, Format::F32, shape, zeros(shape)));
         }
-        let size = self.format.bytes(shape.iter().product()).expect("a tensor that fits memory");
+        let elements = shape.iter().try_fold(1_usize, |product, extent| product.checked_mul(*extent));
+        let size = elements.and_then(|elements| self.format.bytes(elements)).ok_or_else(|| {
+            let reason = format!("its shape {shape:?} is larger than any memory");
+            LoadError::BadTensor { file: "random weights".to_owned(), tensor: name.to_owned(), reason }
+        })?;
         let mut block = self.block.lock().unwrap_or_else(PoisonError::into_inner);
         if block.len() < size {
             *block = Bytes::from(values(self.format, size));
         }
-        HostTensor::new(name, self.format, shape, block.slice(0..size))
+        Ok(HostTensor::new(name, self.format, shape, block.slice(0..size)))
     }
 }
 
@@ -87,7 +94,7 @@ mod tests {
     #[test]
     fn values_are_small_and_of_either_sign() {
         for format in Format::ALL {
-            let tensor = RandomWeights::new(format).tensor("any", &[8, 256]);
+            let tensor = RandomWeights::new(format).tensor("any", &[8, 256]).unwrap();
             assert_eq!((tensor.elements(), tensor.shape.as_slice()), (2048, &[8, 256][..]));
             let values = tensor.to_f32();
             let (least, most) = if format.is_grouped() { (0.0, 2.0) } else { (1.0 / 64.0, 1.0 / 16.0) };
@@ -102,8 +109,8 @@ mod tests {
     #[test]
     fn a_larger_tensor_makes_the_block_grow() {
         let weights = RandomWeights::new(Format::F16);
-        let small = weights.tensor("small", &[3]);
-        let large = weights.tensor("large", &[5]);
+        let small = weights.tensor("small", &[3]).unwrap();
+        let large = weights.tensor("large", &[5]).unwrap();
         assert_eq!(small.to_f32(), large.to_f32()[..3]);
     }
 }

@@ -1,7 +1,7 @@
 //! Tokenizers that come with the files of text encoders, or as files of their own.
 
 use super::NamedFile;
-use crate::{Bytes, Checkpoint, LoadError, Result, infer};
+use crate::{Bytes, Checkpoint, Result, infer};
 
 /// The files of a tokenizer by their path in a model folder.
 pub(super) type Files = Vec<(String, Bytes)>;
@@ -13,22 +13,18 @@ const JSON: &str = "tokenizer/tokenizer.json";
 const SENTENCEPIECE: &str = "tokenizer/spiece.model";
 const CONFIG: &str = "tokenizer/tokenizer_config.json";
 
+/// The sentencepiece model that a file holds as a tensor: in a whole checkpoint it stands beside the text encoders.
+pub(crate) fn pieces_of(file: &Checkpoint, prefix: &str) -> Option<Bytes> {
+    let outside = prefix.split_inclusive('.').next().unwrap_or_default();
+    [prefix, outside, ""].iter().find_map(|front| file.bytes_of(&format!("{front}{PIECES}")))
+}
+
 /// What a file with a text encoder has of a tokenizer.
 ///
 /// # Errors
 /// When that is damaged.
 pub(super) fn of_checkpoint(file: &Checkpoint, prefix: &str) -> Result<Option<Files>> {
-    // In a whole checkpoint it stands beside the text encoders.
-    let outside = prefix.split_inclusive('.').next().unwrap_or_default();
-    let names = [format!("{prefix}{PIECES}"), format!("{outside}{PIECES}"), PIECES.to_owned()];
-    if let Some(name) = names.iter().find(|name| file.contains(name)) {
-        let Some(bytes) = file.bytes_of(name) else {
-            return Err(LoadError::MissingTensor {
-                file: file.file().to_owned(),
-                tensor: name.clone(),
-                closest: None,
-            });
-        };
+    if let Some(bytes) = pieces_of(file, prefix) {
         return Ok(Some(vec![(SENTENCEPIECE.to_owned(), bytes)]));
     }
     let Some(metadata) = file.gguf() else { return Ok(None) };

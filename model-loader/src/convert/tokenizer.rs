@@ -2,7 +2,7 @@
 
 use crate::gguf_writer::GgufValue;
 use crate::tokenizer::Pieces;
-use crate::{Bytes, Checkpoint, LoadError, Result, infer};
+use crate::{Bytes, Checkpoint, LoadError, Result, assembly, infer};
 
 /// The sentencepiece model in a file with a text encoder.
 ///
@@ -13,8 +13,7 @@ pub(super) fn pieces_of(file: &Checkpoint, prefix: &str) -> Result<Option<Bytes>
         let found = infer::gguf_tokenizer(file.file(), metadata)?;
         return Ok(found.map(|(model, _)| Bytes::from(model)));
     }
-    let outside = prefix.split_inclusive('.').next().unwrap_or_default();
-    Ok([prefix, outside, ""].iter().find_map(|front| file.bytes_of(&format!("{front}spiece_model"))))
+    Ok(assembly::tokenizer::pieces_of(file, prefix))
 }
 
 /// Keys and values by which programs find the tokens.
