@@ -38,6 +38,10 @@ impl NamedFile {
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !path.exists() {
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file");
+            return Err(LoadError::Read { file: name, location: parent.display().to_string(), source });
+        }
         let bytes = ModelFolder::open(parent)?.read(&name)?;
         Ok(Self { name: path.display().to_string(), bytes })
     }
