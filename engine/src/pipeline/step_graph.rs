@@ -37,7 +37,8 @@ pub(super) struct StepGraph<'a> {
 const STRIPS: [usize; 3] = [8192, 2048, 512];
 
 impl StepGraph<'_> {
-    /// The graph and its plan: whole if that fits `budget` bytes, else in the largest strips that do, else what takes the least.
+    /// The graph and its plan: whole if that fits `budget` bytes with all weights, else whole or in the largest strips that fit, whatever
+    /// brings fewer bytes of weights, else what takes the least.
     ///
     /// # Errors
     /// If the settings do not fit the model, or no form fits the device.
@@ -46,10 +47,15 @@ impl StepGraph<'_> {
         target: &PlanTarget,
         budget: Option<u64>,
     ) -> Result<(Graph, Plan), EngineError> {
+        let mut best: Option<(Graph, Plan)> = None;
         let mut least: Option<(Graph, Plan)> = None;
         let mut failure: Option<PlanError> = None;
-        let strips = STRIPS.into_iter().filter(|_| !self.taps).map(Some);
-        for strip in std::iter::once(None).chain(strips) {
+        let strips = STRIPS.into_iter().filter(|_| !self.taps);
+        for strip in std::iter::once(None).chain(strips.map(Some)) {
+            // Smaller strips than the largest cost time: they are for what fits in no other way.
+            if best.is_some() && strip.is_some_and(|strip| strip < STRIPS[0]) {
+                break;
+            }
             let graph = self.build(strip)?;
             let plan = match budget {
                 Some(budget) => Plan::within(&graph, target, budget),
@@ -57,19 +63,19 @@ impl StepGraph<'_> {
             };
             match plan {
                 Ok(plan) if budget.is_none_or(|budget| plan.total_bytes() <= budget) => {
-                    return Ok((graph, plan));
-                }
-                Ok(plan) => {
-                    if least.as_ref().is_none_or(|(_, other)| plan.total_bytes() < other.total_bytes()) {
-                        least = Some((graph, plan));
+                    let is_whole = plan.streamed_bytes.each_run == 0;
+                    replace_if_less(&mut best, graph, plan, |plan| plan.streamed_bytes.each_run);
+                    if is_whole {
+                        break;
                     }
                 }
+                Ok(plan) => replace_if_less(&mut least, graph, plan, Plan::total_bytes),
                 // A buffer may be too large for the device; those of strips are smaller.
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        match (least, failure) {
-            (Some(least), _) => Ok(least),
+        match (best.or(least), failure) {
+            (Some(step), _) => Ok(step),
             (None, Some(error)) => Err(error.into()),
             (None, None) => Err(EngineError::Internal("there was no step to plan".to_owned())),
         }
@@ -98,5 +104,17 @@ impl StepGraph<'_> {
             graph.denoise_step(latents, cond, uncond, coefficients)?;
         }
         Ok(graph)
+    }
+}
+
+/// Keeps the plan of which `measure` is less; of equal ones the first.
+fn replace_if_less(
+    kept: &mut Option<(Graph, Plan)>,
+    graph: Graph,
+    plan: Plan,
+    measure: impl Fn(&Plan) -> u64,
+) {
+    if kept.as_ref().is_none_or(|(_, other)| measure(&plan) < measure(other)) {
+        *kept = Some((graph, plan));
     }
 }
