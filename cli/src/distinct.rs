@@ -1,9 +1,9 @@
 //! No file that a run writes is another one that it writes or reads, however the paths are spelled.
 
 use crate::args::GenerateArgs;
-use crate::encode::numbered::Numbered;
-use crate::encode::staging::folder_of;
 use crate::error::{Failure, Result};
+use crate::files::numbered::Numbered;
+use crate::files::staging::folder_of;
 use crate::output::Target;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Ctrl-C: the first asks the run to stop, the second ends the program at once. Neither leaves half a file.
 
-use crate::encode::staging::remove_unfinished;
 use crate::error::{Failure, Result};
+use crate::files::staging::remove_unfinished;
 use engine::compute::run::Cancel;
 use std::sync::atomic::{AtomicBool, Ordering};
 

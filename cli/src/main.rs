@@ -6,8 +6,8 @@ mod commands;
 mod device;
 mod distinct;
 mod downloads;
-mod encode;
 mod error;
+mod files;
 mod hints;
 mod interrupt;
 mod memory;
@@ -23,7 +23,6 @@ mod tensors;
 mod threads;
 mod trace;
 mod ui;
-mod video;
 mod workbench;
 
 use args::{Command, Refusal};

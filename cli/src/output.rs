@@ -1,7 +1,7 @@
 //! Where a video goes: the format that a file name asks for, and the name that a prompt gets.
 
-use crate::encode::staging::{check_target, folder_of};
 use crate::error::{Failure, Result};
+use crate::files::staging::{check_target, folder_of};
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! The file that shows how a video looks so far, written anew for each preview.
 
-use crate::encode::{self, Rate, VideoInfo};
 use crate::error::Result;
+use crate::files;
 use crate::output::Target;
-use crate::video::Frame;
+use encode::{Rate, VideoInfo};
+use engine::Frame;
 
 /// Where previews go.
 pub(crate) struct Previews {
@@ -31,7 +32,7 @@ impl Previews {
             frames: u32::try_from(frames.len()).unwrap_or(u32::MAX),
             metadata: Vec::new(),
         };
-        let mut writer = encode::open(&self.target, info, self.native_size)?;
+        let mut writer = files::open(&self.target, info, self.native_size)?;
         for frame in frames {
             writer.frame(frame)?;
         }

@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     last_line: Instant,
     stage_start: Instant,
+    /// What was done when the stage was first heard of.
+    done_before: u64,
 }
 
 /// How much is shown.
@@ -53,7 +55,8 @@ impl Progress {
             (false, true) => Show::Bars,
             (false, false) => Show::Lines,
         };
-        Self { show, stage: None, bar: None, last_line: Instant::now(), stage_start: Instant::now() }
+        let now = Instant::now();
+        Self { show, stage: None, bar: None, last_line: now, stage_start: now, done_before: 0 }
     }
 
     /// `done` of `total` of a stage is done.
@@ -62,6 +65,7 @@ impl Progress {
             self.clear();
             self.stage = Some(stage);
             self.stage_start = Instant::now();
+            self.done_before = done;
             if self.show == Show::Bars {
                 let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
                 bar.set_style(stage.style());
@@ -75,7 +79,7 @@ impl Progress {
         }
         if self.show == Show::Lines && done < total && self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();
-            ui::note(&stage.line(done, total, self.stage_start.elapsed()));
+            ui::note(&stage.line(self.done_before, done, total, self.stage_start.elapsed()));
         }
     }
 
@@ -126,7 +130,8 @@ impl Stage {
             })
     }
 
-    fn line(self, done: u64, total: u64, elapsed: Duration) -> String {
+    /// How far it is: from `before`, where it began, it has come to `done` in `elapsed`.
+    fn line(self, before: u64, done: u64, total: u64, elapsed: Duration) -> String {
         let mut line = match self {
             Self::Downloading => format!("downloading: {} of {}", ui::bytes(done), ui::bytes(total)),
             Self::Loading => format!("loading: {} of {}", ui::bytes(done), ui::bytes(total)),
@@ -136,8 +141,8 @@ impl Stage {
             Self::Denoising => format!("denoising: step {done} of {total}"),
             Self::Decoding => format!("decoding: frame {done} of {total}"),
         };
-        if self == Self::Denoising && done > 0 {
-            let each = elapsed.as_secs_f64() / f64::from(u32::try_from(done).unwrap_or(u32::MAX));
+        if self == Self::Denoising && done > before {
+            let each = elapsed.as_secs_f64() / f64::from(u32::try_from(done - before).unwrap_or(u32::MAX));
             let left = each * f64::from(u32::try_from(total - done).unwrap_or(u32::MAX));
             // Writing into a string cannot fail.
             let _ = write!(line, ", {}, {left:.0} s left", rate(1.0 / each));
@@ -180,8 +185,13 @@ mod tests {
             let _ = stage.style();
         }
         assert!(tuning_line(1).starts_with("tuning kernels for 1 new shape;"));
-        let line = Stage::Denoising.line(6, 24, Duration::from_secs(3));
+        let line = Stage::Denoising.line(0, 6, 24, Duration::from_secs(3));
         assert_eq!(line, "denoising: step 6 of 24, 2.0 it/s, 9 s left");
+        // Of a run that goes on from its sixth step only the steps since count.
+        let line = Stage::Denoising.line(6, 6, 24, Duration::from_nanos(100));
+        assert_eq!(line, "denoising: step 6 of 24");
+        let line = Stage::Denoising.line(6, 9, 24, Duration::from_secs(3));
+        assert_eq!(line, "denoising: step 9 of 24, 1.0 it/s, 15 s left");
     }
 
     #[test]

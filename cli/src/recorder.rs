@@ -1,13 +1,13 @@
 //! Takes what a run reports: progress onto the screen, frames into the file, tensors and times where they are wanted.
 
-use crate::encode::{VideoWriter, Written};
 use crate::error::{Failure, Result};
+use crate::files::{VideoWriter, Written};
 use crate::interrupt;
 use crate::preview::Previews;
 use crate::progress::{Progress, Stage, tuning_line};
 use crate::tensors::Dump;
 use crate::trace::Trace;
-use crate::video::Frame;
+use engine::Frame;
 use engine::pipeline::{Event, Observer};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -178,8 +178,9 @@ impl Observer for Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::{Rate, VideoInfo, open};
+    use crate::files::open;
     use crate::output::Target;
+    use encode::{Rate, VideoInfo};
     use engine::pipeline::TensorData;
     use std::path::Path;
 

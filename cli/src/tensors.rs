@@ -1,7 +1,7 @@
 //! Tensors in and out: `--initial-latents` and `--dump`, both in safetensors files.
 
-use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::{Failure, Result};
+use crate::files::staging::{Committed, Existing, StagedFile};
 use engine::pipeline::{RecordedNoise, TensorData};
 use model_loader::Checkpoint;
 use safetensors::tensor::{Dtype, TensorView};

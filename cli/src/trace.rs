@@ -1,7 +1,7 @@
 //! When each stage began and ended, in the trace format that chrome://tracing and Perfetto show.
 
-use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::Result;
+use crate::files::staging::{Committed, Existing, StagedFile};
 use engine::compute::run::Timing;
 use serde_json::{Value, json};
 use std::io::Write;

@@ -21,6 +21,7 @@ mod session;
 mod sizes;
 mod snapshot;
 mod stages;
+mod step_graph;
 mod taps;
 mod text_cache;
 mod weights;

@@ -124,6 +124,7 @@ fn transformer(
             contexts: &prompts,
             condition,
             precision,
+            strip: None,
         };
         let outputs = transformer.forward(&mut graph, &inputs)?;
         for (name, output) in PROMPTS.iter().zip(outputs) {

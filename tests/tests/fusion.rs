@@ -69,7 +69,7 @@ fn norms_count_what_follows_them() {
         let (x, weight) = (graph.input("x", &[4, 24], DType::F32), graph.input("w", &[2, 8], DType::F32));
         let [cos, sin] = ["c", "s"].map(|name| graph.input(name, &[4, 2], DType::F32));
         let rope = Some(Rope { cos, sin, head_dim: 4 });
-        graph.rms_norm(x, weight, &RmsNormOptions { first_column: 0, eps: 1e-6, rope, out: DType::F32 })
+        graph.rms_norm(x, weight, &RmsNormOptions { rope, ..RmsNormOptions::new(1e-6, DType::F32) })
     };
     assert_eq!(launches(queries_and_keys), (1, 6));
     // Two of the three parts of x, the weight, both tables, the result.

@@ -17,6 +17,10 @@ const CRATE_ARROWS: &[(&str, &[&str])] = &[
     ("shaders", &["wgpu", "engine", "model-loader", "default-model", "kinora-tests"]),
     ("model-loader", &["wgpu", "naga", "shaders", "engine", "default-model", "kinora-tests"]),
     ("engine", &["naga", "default-model", "workbench", "kinora-tests", "anyhow", "clap", "indicatif"]),
+    (
+        "encode",
+        &["wgpu", "naga", "default-model", "workbench", "hub", "kinora-tests", "anyhow", "clap", "indicatif"],
+    ),
     ("default-model", &["wgpu", "naga", "shaders", "engine", "model-loader", "kinora-tests"]),
     ("workbench", &["wgpu", "naga", "default-model", "kinora-tests"]),
     ("cli", &["wgpu", "naga", "kinora-tests"]),
@@ -56,7 +60,8 @@ const ENGINE_FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are libraries: only programs print.
-const LIBRARIES: &[&str] = &["shaders", "hub", "model-loader", "engine", "workbench", "default-model", "web"];
+const LIBRARIES: &[&str] =
+    &["shaders", "hub", "model-loader", "engine", "encode", "workbench", "default-model", "web"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in the workspace").to_path_buf()

@@ -183,7 +183,7 @@ fn layernorm_faint(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {
 }
 
 fn rms_options(first_column: usize, rope: Option<Rope>) -> RmsNormOptions {
-    RmsNormOptions { first_column, eps: 1e-6, rope, out: DType::F32 }
+    RmsNormOptions { first_column, rope, ..RmsNormOptions::new(1e-6, DType::F32) }
 }
 
 fn qk_rms_faint(bench: &Bench<'_>, executor: &mut Executor) -> Outputs {

@@ -105,7 +105,7 @@ fn velocities(
     let x = graph.input("latents", &shape, DType::F32);
     let timestep = graph.input("timestep", &[1], DType::F32);
     let times = Times::Whole(timestep);
-    let inputs = StepInputs { latents: x, times, contexts, condition: None, precision };
+    let inputs = StepInputs { latents: x, times, contexts, condition: None, precision, strip: None };
     let outputs = transformer.forward(&mut graph, &inputs)?;
     let names: Vec<String> = (0..outputs.len()).map(|pass| format!("pass {pass}")).collect();
     for (name, output) in names.iter().zip(outputs) {

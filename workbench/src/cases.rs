@@ -317,8 +317,7 @@ fn norms() -> Vec<BenchCase> {
         }),
         BenchCase::new("rms_norm/1560x1536".into(), move |graph| {
             let (x, w) = rows(graph);
-            let options = RmsNormOptions { first_column: 0, eps: 1e-6, rope: None, out: DType::F32 };
-            graph.rms_norm(x, w, &options)
+            graph.rms_norm(x, w, &RmsNormOptions::new(1e-6, DType::F32))
         }),
         BenchCase::new("head_norm/1562x2x24x64, turned".into(), |graph| {
             // Queries, keys and values of 24 heads; text in front of 1336 tokens of video.

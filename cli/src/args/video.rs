@@ -1,10 +1,10 @@
 //! The flags that decide a video, and the request that they make.
 
-use crate::encode::frames_per_second;
 use crate::error::Result;
 use crate::picture;
 use crate::tensors::{initial_latents, recorded_noise};
 use clap::{Args, ValueEnum};
+use encode::frames_per_second;
 use engine::Fit;
 use engine::diffusion::{NoiseSource, SchedulerKind};
 use engine::pipeline::Request;

@@ -1,8 +1,8 @@
 //! `kinora convert`: a part of a model becomes a GGUF file.
 
 use crate::args::ConvertArgs;
-use crate::encode::staging::{Existing, StagedFile, check_target, folder_of};
 use crate::error::{Failure, Result};
+use crate::files::staging::{Existing, StagedFile, check_target, folder_of};
 use crate::progress::{Progress, Stage};
 use crate::{interrupt, model, ui};
 use model_loader::{Conversion, Format, LoadError, ModelFolder, NamedFile};

@@ -1,17 +1,16 @@
 //! `kinora generate`: a prompt becomes a file.
 
 use crate::args::GenerateArgs;
-use crate::encode::{self, Rate, VideoInfo};
 use crate::error::{Failure, Result};
 use crate::hints::Setup;
 use crate::preview::Previews;
 use crate::progress::Progress;
-use crate::provenance::Provenance;
 use crate::recorder::Recorder;
 use crate::request::Request;
 use crate::tensors::Dump;
 use crate::trace::Trace;
-use crate::{cache, interrupt, memory, provenance, threads, ui};
+use crate::{cache, files, interrupt, memory, provenance, threads, ui};
+use encode::VideoInfo;
 use engine::pipeline::{EngineError, Job, LoadOptions, Report, VideoPipeline};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -44,18 +43,12 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let mut pipeline = opened.map_err(|error| failure(&mut recorder, &error, asked))?;
     let setup = asked.opened(pipeline.device_name());
     recorder.note(&format!("computing on {}", pipeline.device_name()));
-    let info = VideoInfo {
-        width: provenance::whole(settings.width),
-        height: provenance::whole(settings.height),
-        rate: Rate::from_fps(settings.fps),
-        frames: provenance::whole(settings.num_frames),
-        metadata: Provenance::new(args, &settings, &pipeline).metadata(),
-    };
+    let info = VideoInfo::new(&settings, &provenance::of(args, &settings, &pipeline));
     if let Some(preview) = preview {
         let step = pipeline.model().frame_step();
         recorder.show(Previews::new(preview, settings.fps, step, args.native_size));
     }
-    recorder.write_to(encode::open(&target, info, args.native_size)?);
+    recorder.write_to(files::open(&target, info, args.native_size)?);
     let job = Job { options: job_options, cancel, ..Job::new(&settings, &mut recorder) };
     let report = pollster::block_on(pipeline.run(job));
     let report = report.map_err(|error| failure(&mut recorder, &error, setup))?;

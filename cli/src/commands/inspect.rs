@@ -3,8 +3,8 @@
 mod file;
 
 use crate::args::{InspectArgs, is_embedded};
-use crate::encode::metadata::read_settings;
 use crate::error::{Failure, Result};
+use crate::files::settings::read_settings;
 use crate::hints::Setup;
 use crate::model::{self, DEFAULT_NAME};
 use crate::request::told;

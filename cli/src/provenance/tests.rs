@@ -4,6 +4,8 @@ use super::*;
 use crate::args::{Cli, Command, DecoderArg, FitArg, GenerateArgs, PartArgs, PrecisionArg, SchedulerArg};
 use crate::device::DeviceArg;
 use clap::Parser;
+use encode::metadata::MARK;
+use encode::{Rate, rate_value};
 use std::path::PathBuf;
 
 fn provenance() -> Provenance {
@@ -25,7 +27,7 @@ fn provenance() -> Provenance {
         width: 96,
         height: 64,
         frames: 33,
-        fps: rate(Rate::from_fps(16.0)),
+        fps: rate_value(Rate::from_fps(16.0)),
         steps: 24,
         guidance: 4.0,
         dynamic_guidance: false,
@@ -133,7 +135,7 @@ fn every_setting_comes_back_from_the_command() {
         tokenizer: Some("k".into()),
         loras: vec!["l:0.5".into(), "m:1".into()],
         initial_latents: Some("-l.safetensors".into()),
-        fps: rate(Rate::from_fps(23.976)),
+        fps: rate_value(Rate::from_fps(23.976)),
         guidance: -1.5,
         dynamic_guidance: true,
         image: Some("a boat.png".into()),

@@ -1,8 +1,8 @@
 //! A roofline plot (Williams, Waterman and Patterson, doi:10.1145/1498765.1498785): rate over operations per byte.
 
 use super::{Report, Row};
-use crate::encode::staging::{Committed, Existing, StagedFile};
 use crate::error::{Failure, Result};
+use crate::files::staging::{Committed, Existing, StagedFile};
 use plotters::prelude::*;
 use std::io::Write;
 use std::path::Path;

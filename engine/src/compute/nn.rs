@@ -7,6 +7,7 @@ mod modulation;
 mod norm;
 mod precision;
 mod resnet;
+mod strip;
 
 pub use causal_conv::CausalConv;
 pub use linear::Linear;
@@ -15,3 +16,4 @@ pub use modulation::ModulationRows;
 pub use norm::{ChannelNorm, FeatureNorm, GroupNorm, SpatialNorm};
 pub use precision::Precision;
 pub use resnet::ResnetBlock;
+pub use strip::Strip;

@@ -43,6 +43,11 @@ pub trait Op: Debug + Send + Sync {
         inputs[index].bytes()
     }
 
+    /// Bytes of the output that the op computes: all, unless it leaves some rows as they were.
+    fn writes(&self, _inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
+        output.bytes()
+    }
+
     /// Which kernels, how specialised, over what grids.
     ///
     /// # Errors

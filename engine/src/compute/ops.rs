@@ -39,4 +39,4 @@ pub use matmul::{Gate, MatmulOptions};
 pub use matmul_unpatchify::Unpatchify;
 pub use patch_embedding::PatchOptions;
 pub use rms_norm::{RmsNormOptions, Rope};
-pub use rows::Split;
+pub use rows::{ROWS_ALIGNED, Split};

@@ -101,6 +101,9 @@ pub struct StepInputs<'a> {
     pub condition: Option<TensorId>,
     /// How activations are stored.
     pub precision: Precision,
+    /// Rows of tokens that a layer makes at a time where all of them would take too much memory, a multiple of
+    /// [`crate::ops::ROWS_ALIGNED`]; `None`: all. The results are the same but for rounding.
+    pub strip: Option<usize>,
 }
 
 /// Timesteps as the noise scheduler gives them, 0 to 1000, f32.

@@ -6,17 +6,16 @@ use super::{
     faults::{FaultyStage, Part},
     preview::preview,
     session::Session,
+    step_graph::{StepGraph, StepStates},
     taps,
 };
 use crate::{
     diffusion::{NoiseScheduler, StepUpdate},
     executor::Program,
-    graph::{Graph, State},
-    models::{Context, DenoisingTransformer, Expert, StepInputs, Times},
-    nn::Precision,
+    graph::State,
+    models::Expert,
     run::RunInput,
     stopwatch::Stopwatch,
-    tensor::DType,
 };
 use std::{ops::Range, sync::Arc};
 
@@ -95,8 +94,15 @@ async fn run_expert(
     let transformer = session.pipeline.networks.transformer(&session.pipeline.model, expert)?;
     let contexts = encode_text::contexts(session, transformer.as_ref()).await?;
     let precision = session.pipeline.precision();
-    let graph = step_graph(transformer.as_ref(), &contexts, states, session.options.dump, precision)?;
-    let mut program = session.prepare("denoise", graph).await?;
+    let step = StepGraph {
+        transformer: transformer.as_ref(),
+        contexts: &contexts,
+        states,
+        taps: session.options.dump,
+        precision,
+    };
+    let (graph, plan) = step.within(&session.pipeline.executor.target(), session.budget())?;
+    let mut program = session.prepare_planned("denoise", graph, plan).await?;
     let total = scheduler.steps();
     for step in steps {
         let guidance = session.guidance.at(scheduler.timesteps()[step], total);
@@ -144,16 +150,6 @@ async fn look(
     Ok(())
 }
 
-/// What a denoising step works on.
-pub(super) struct StepStates<'a> {
-    /// The solver's rows `[rows, C, F, H, W]`.
-    pub(super) latents: &'a State,
-    /// What there is of a picture.
-    pub(super) condition: Option<&'a State>,
-    /// Whether the step takes fresh noise.
-    pub(super) is_stochastic: bool,
-}
-
 /// Whether any step takes fresh noise.
 pub(super) fn is_stochastic(scheduler: &dyn NoiseScheduler) -> bool {
     (0..scheduler.steps()).any(|step| scheduler.update(step).needs_noise())
@@ -173,37 +169,6 @@ fn step_noise(session: &mut Session<'_>, step: usize) -> Result<Vec<f32>, Engine
         taps::report_latents(session, &format!("sched.step{step}.noise"), fresh.clone())?;
     }
     Ok(fresh)
-}
-
-/// One denoising step: velocities of all prompts, guidance and the scheduler's update.
-pub(super) fn step_graph(
-    transformer: &dyn DenoisingTransformer,
-    contexts: &[Context],
-    states: &StepStates<'_>,
-    taps: bool,
-    precision: Precision,
-) -> Result<Graph, EngineError> {
-    let mut graph = Graph::with_taps(taps);
-    let rows = states.latents.desc().shape[0];
-    let columns = if states.is_stochastic { rows + 2 } else { rows + 1 };
-    let latents = graph.state(states.latents);
-    let condition = states.condition.map(|condition| graph.state(condition));
-    let times = Times::Whole(graph.input("timestep", &[1], DType::F32));
-    let coefficients = graph.input("coefficients", &[1 + rows * columns], DType::F32);
-    let contexts: Vec<&Context> = contexts.iter().collect();
-    let inputs = StepInputs { latents, times, contexts: &contexts, condition, precision };
-    let velocities = transformer.forward(&mut graph, &inputs)?;
-    for (name, velocity) in ["cond", "uncond"].iter().zip(&velocities) {
-        graph.tap(name, *velocity);
-    }
-    let (cond, uncond) = (velocities[0], velocities.get(1).copied());
-    if states.is_stochastic {
-        let noise = graph.input("noise", &states.latents.desc().shape[1..], DType::F32);
-        graph.noisy_denoise_step(latents, cond, uncond, noise, coefficients)?;
-    } else {
-        graph.denoise_step(latents, cond, uncond, coefficients)?;
-    }
-    Ok(graph)
 }
 
 /// Guidance scale, then A row by row, then B, then the weights of the noise if any step takes it.

@@ -2,10 +2,11 @@
 use super::{
     EngineError, JobOptions, Settings, VideoPipeline,
     decode_plan::{ChunkPlans, DecodePlan, Decoding},
-    denoise::{StepStates, is_stochastic, segments, step_graph},
+    denoise::{is_stochastic, segments},
     encode_picture::condition_state,
     encode_text::evaluations,
     latents::LatentVideo,
+    step_graph::{StepGraph, StepStates},
 };
 use crate::{
     diffusion::{GuidanceSettings, SchedulerKind},
@@ -123,8 +124,15 @@ impl Builder<'_> {
                 }
                 contexts.push(context);
             }
-            let graph = step_graph(transformer.as_ref(), &contexts, &states, false, precision)?;
-            self.add("denoise a step", steps.len(), graph)?;
+            let step = StepGraph {
+                transformer: transformer.as_ref(),
+                contexts: &contexts,
+                states: &states,
+                taps: false,
+                precision,
+            };
+            let (graph, plan) = step.within(&self.target, self.budget())?;
+            self.stages.push(Stage { name: "denoise a step", runs: steps.len(), graph, plan });
         }
         Ok(latents)
     }

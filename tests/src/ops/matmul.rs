@@ -1,4 +1,6 @@
 //! The linear layer: sizes around the tiles, stored dtypes, everything fused on, and un-patchifying.
+mod strips;
+
 use crate::{Case, CaseInput, Tolerance, groups};
 use engine::{
     DType,
@@ -108,6 +110,7 @@ pub fn cases() -> Vec<Case> {
         };
         cases.push(case(sizes, everything));
         cases.push(in_place(sizes));
+        cases.extend(strips::cases(sizes));
     }
     cases.extend([side_by_side(37, [F32; 2]), side_by_side(2, [F16; 2])]);
     cases.push(large_values());
@@ -208,7 +211,7 @@ fn case(sizes: Sizes, fused: Fused) -> Case {
                 multiplier: id(multiplier),
                 residual: id(residual),
                 gate: id(gate).map(|table| Gate { table, row: 1, split: fused.split }),
-                out,
+                ..MatmulOptions::new(out)
             };
             graph.matmul(ids[0], ids[1], &options)
         },
@@ -291,7 +294,7 @@ fn side_by_side(rows: usize, [x, out]: [DType; 2]) -> Case {
                 multiplier: Some(ids[5]),
                 residual: Some(ids[6]),
                 gate: Some(Gate { table: ids[7], row: 1, split: None }),
-                out,
+                ..MatmulOptions::new(out)
             };
             graph.matmul_side_by_side(ids[0], &ids[1..4], &options)
         },

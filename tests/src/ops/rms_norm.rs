@@ -16,11 +16,13 @@ struct Shape {
     /// Of a part.
     cols: usize,
     head_dim: Option<usize>,
+    /// The row of the tables for row 0; they have three more than are read.
+    first_angle: usize,
 }
 
 impl Shape {
     fn plain(rows: usize, cols: usize) -> Self {
-        Self { rows, x_cols: cols, first_column: 0, parts: 1, cols, head_dim: None }
+        Self { rows, x_cols: cols, first_column: 0, parts: 1, cols, head_dim: None, first_angle: 0 }
     }
 
     fn rope(rows: usize, cols: usize, head_dim: usize) -> Self {
@@ -54,6 +56,9 @@ pub fn cases() -> Vec<Case> {
         Shape::rope(5, 72, 24).part(146, 2),
         Shape::plain(5, 72).part(147, 3),
         Shape::rope(3, 1540, 70),
+        // Rows of a strip, whose angles begin further down.
+        Shape { first_angle: 128, ..Shape::rope(9, 48, 12) },
+        Shape { first_angle: 256, ..Shape::rope(5, 20, 10).part(60, 20) },
         Shape::plain(2, 16_388),
     ] {
         cases.push(case(shape, DType::F32, DType::F32));
@@ -69,8 +74,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn case(shape: Shape, x: DType, out: DType) -> Case {
-    let Shape { rows, x_cols, first_column, parts, cols, head_dim } = shape;
+    let Shape { rows, x_cols, first_column, parts, cols, head_dim, first_angle } = shape;
     let rope = head_dim.map_or(String::new(), |d| format!("/heads of {d}"));
+    let rope = if first_angle > 0 { format!("{rope} from {first_angle}") } else { rope };
+    let angles = if first_angle > 0 { first_angle + rows + 3 } else { rows };
     let several = if parts > 1 { format!("{parts}x") } else { String::new() };
     let name = format!("rms_norm/{rows}x{several}{cols} from {first_column} of {x_cols}{rope}/{x}-{out}");
     let weight = if parts > 1 { vec![parts, cols] } else { vec![cols] };
@@ -78,15 +85,19 @@ fn case(shape: Shape, x: DType, out: DType) -> Case {
         vec![CaseInput::activation(&[rows, x_cols], x).spiked(), CaseInput::vector(&weight).range(0.5, 1.5)];
     if let Some(head_dim) = head_dim {
         // Not on the unit circle, so that a cosine taken for a sine shows.
-        inputs.push(CaseInput::activation(&[rows, head_dim / 2], DType::F32));
-        inputs.push(CaseInput::activation(&[rows, head_dim / 2], DType::F32).range(1.0, 2.0));
+        inputs.push(CaseInput::activation(&[angles, head_dim / 2], DType::F32));
+        inputs.push(CaseInput::activation(&[angles, head_dim / 2], DType::F32).range(1.0, 2.0));
     }
     Case::new(
         name,
         inputs,
         move |graph, ids| {
             let rope = head_dim.map(|head_dim| Rope { cos: ids[2], sin: ids[3], head_dim });
-            graph.rms_norm(ids[0], ids[1], &RmsNormOptions { first_column, eps: EPS, rope, out })
+            graph.rms_norm(
+                ids[0],
+                ids[1],
+                &RmsNormOptions { first_column, rope, first_angle, ..RmsNormOptions::new(EPS, out) },
+            )
         },
         move |data| reference(shape, data),
         tolerance(out),
@@ -103,7 +114,7 @@ fn in_place(dtype: DType) -> Case {
         vec![CaseInput::activation(&[10, 132], dtype).spiked(), CaseInput::vector(&[132]), cos, sin],
         move |graph, ids| {
             let rope = Some(Rope { cos: ids[2], sin: ids[3], head_dim: 44 });
-            let options = RmsNormOptions { first_column: 0, eps: EPS, rope, out: dtype };
+            let options = RmsNormOptions { rope, ..RmsNormOptions::new(EPS, dtype) };
             let once = graph.rms_norm(ids[0], ids[1], &options)?;
             graph.rms_norm(once, ids[1], &options)
         },
@@ -126,7 +137,7 @@ fn tolerance(out: DType) -> Tolerance {
 }
 
 fn reference(shape: Shape, data: &[Vec<f64>]) -> Vec<f64> {
-    let Shape { rows, x_cols, first_column, parts, cols, head_dim } = shape;
+    let Shape { rows, x_cols, first_column, parts, cols, head_dim, first_angle } = shape;
     let mut out = Vec::with_capacity(rows * parts * cols);
     for item in 0..rows * parts {
         let (row, part) = (item / parts, item % parts);
@@ -141,7 +152,7 @@ fn reference(shape: Shape, data: &[Vec<f64>]) -> Vec<f64> {
             out.push(match head_dim {
                 None => y[c],
                 Some(head_dim) => {
-                    let angle = row * head_dim / 2 + c % head_dim / 2;
+                    let angle = (first_angle + row) * head_dim / 2 + c % head_dim / 2;
                     let (cos, sin) = (data[2][angle], data[3][angle]);
                     if c % 2 == 0 { y[c] * cos - y[c + 1] * sin } else { y[c] * cos + y[c - 1] * sin }
                 }
@@ -172,7 +183,7 @@ mod tests {
         TensorDesc::new(shape, DType::F32)
     }
 
-    const PLAIN: RmsNormOptions = RmsNormOptions { first_column: 0, eps: EPS, rope: None, out: DType::F32 };
+    const PLAIN: RmsNormOptions = RmsNormOptions::new(EPS, DType::F32);
 
     #[test]
     fn refuses_what_does_not_fit() {

@@ -11,6 +11,7 @@ use crate::{
 };
 use rayon::prelude::*;
 use shaders::Variant;
+use std::ops::Range;
 
 impl Graph {
     /// The rows of several matrices of one width and dtype, those of the first on top: `[sum of rows, cols]`.
@@ -53,25 +54,10 @@ impl Op for ConcatRows {
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
-        let (cols, size) = (io.output.cols(), io.output.dtype.size());
-        // A window of the output may begin up to one alignment before its tile, which has 128 rows at least.
-        let row =
-            cols * size + usize::try_from(target.offset_alignment.max(256)).unwrap_or(256).div_ceil(128);
         let mut launches = Vec::new();
         let mut before = 0;
         for (index, part) in io.inputs.iter().enumerate() {
-            for tile in target.row_tiles(part.rows(), row) {
-                let elements = (before + tile.start) * cols..(before + tile.end) * cols;
-                let (out, start) = window::window(Operand::Output, &elements, size, target);
-                let params = ConcatRowsParams { count: clamp_u32(elements.len()), start: clamp_u32(start) };
-                launches.push(Launch {
-                    kernel: &shaders::CONCAT_ROWS,
-                    variant: Variant::new().alias("X", elem(part)),
-                    params: bytemuck::bytes_of(&params).to_vec(),
-                    bindings: vec![io.bind_input_rows(index, &tile, cols), out],
-                    grid: window::grid(target, elements.len()),
-                });
-            }
+            launches.extend(copy(io, index, before, target));
             before += part.rows();
         }
         Ok(launches.into())
@@ -89,6 +75,26 @@ impl Op for ConcatRows {
             rest = behind;
         }
     }
+}
+
+/// Copies all rows of input `index` to the output's rows from `first` on; both have the same width and dtype.
+pub(super) fn copy(io: &Io<'_>, index: usize, first: usize, target: &Target) -> Vec<Launch> {
+    let (part, cols, size) = (&io.inputs[index], io.output.cols(), io.output.dtype.size());
+    // A window of the output may begin up to one alignment before its tile, which has 128 rows at least.
+    let row = cols * size + usize::try_from(target.offset_alignment.max(256)).unwrap_or(256).div_ceil(128);
+    let launch = |tile: Range<usize>| {
+        let elements = (first + tile.start) * cols..(first + tile.end) * cols;
+        let (out, start) = window::window(Operand::Output, &elements, size, target);
+        let params = ConcatRowsParams { count: clamp_u32(elements.len()), start: clamp_u32(start) };
+        Launch {
+            kernel: &shaders::CONCAT_ROWS,
+            variant: Variant::new().alias("X", elem(part)),
+            params: bytemuck::bytes_of(&params).to_vec(),
+            bindings: vec![io.bind_input_rows(index, &tile, cols), out],
+            grid: window::grid(target, elements.len()),
+        }
+    };
+    target.row_tiles(part.rows(), row).into_iter().map(launch).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The linear layer: rows times a stored matrix, with everything that follows it in a transformer fused on.
 use super::{
+    concat_rows,
     gemm::{Activation, Product, optional, optional_elem},
-    rows::Split,
+    rows::{self, Split},
 };
 use crate::{
     cpu::{
@@ -32,6 +33,9 @@ pub struct MatmulOptions {
     pub residual: Option<TensorId>,
     /// A row that multiplies every row.
     pub gate: Option<Gate>,
+    /// Where in the residual the product's rows lie: it is added to those alone, and the result has all of the residual's. A multiple
+    /// of [`ROWS_ALIGNED`].
+    pub first_row: Option<usize>,
     /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
@@ -50,7 +54,15 @@ pub struct Gate {
 impl MatmulOptions {
     /// The bare product.
     pub fn new(out: DType) -> Self {
-        Self { bias: None, activation: Activation::None, multiplier: None, residual: None, gate: None, out }
+        Self {
+            bias: None,
+            activation: Activation::None,
+            multiplier: None,
+            residual: None,
+            gate: None,
+            first_row: None,
+            out,
+        }
     }
 }
 
@@ -94,6 +106,7 @@ impl Graph {
             gate: add(options.gate.map(|gate| gate.table)),
             gate_row: options.gate.map_or(0, |gate| gate.row),
             split: options.gate.and_then(|gate| gate.split),
+            first_row: options.first_row,
             weights: weights.len(),
             parts: weights.iter().map(|id| self.tensor_of(*id).weight().map_or(1, Weight::parts)).sum(),
             out: options.out,
@@ -114,6 +127,7 @@ struct Matmul {
     gate: Option<usize>,
     gate_row: usize,
     split: Option<Split>,
+    first_row: Option<usize>,
     /// Matrices that are stacked in the weights: products of their own, if nothing were fused.
     parts: usize,
     out: DType,
@@ -189,14 +203,20 @@ impl Op for Matmul {
         let mut shape = inputs[0].shape.clone();
         shape.pop();
         shape.push(n);
-        let output = TensorDesc::new(&shape, self.out);
-        OpError::expect_activation(NAME, "out", &output)?;
+        let product = TensorDesc::new(&shape, self.out);
+        OpError::expect_activation(NAME, "out", &product)?;
         check_bias(NAME, self.bias.map(|i| &inputs[i]), n)?;
-        for (what, input) in [("multiplier", self.multiplier), ("residual", self.residual)] {
+        let output = match self.first_row {
+            Some(first) => self.check_rows(first, &product, inputs)?,
+            None => product.clone(),
+        };
+        for (what, input, like) in
+            [("multiplier", self.multiplier, &product), ("residual", self.residual, &output)]
+        {
             let Some(input) = input.map(|i| &inputs[i]) else { continue };
             OpError::expect_activation(NAME, what, input)?;
-            if input.cols() != n || input.elements() != output.elements() {
-                return Err(OpError::shape(NAME, what, &input.shape, &shape));
+            if input.cols() != n || input.elements() != like.elements() {
+                return Err(OpError::shape(NAME, what, &input.shape, &like.shape));
             }
         }
         if let Some(gate) = self.gate.map(|i| &inputs[i]) {
@@ -218,7 +238,7 @@ impl Op for Matmul {
     }
 
     fn flops(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
-        2 * output.elements() as u64 * inputs[0].cols() as u64
+        2 * (inputs[0].elements() * output.cols()) as u64
     }
 
     fn fused(&self, _: &[TensorDesc]) -> usize {
@@ -235,7 +255,18 @@ impl Op for Matmul {
 
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
         let gates = 1 + u64::from(self.split.is_some());
-        if self.gate == Some(index) { gates * 4 * inputs[index].cols() as u64 } else { inputs[index].bytes() }
+        let (rows, desc) = (inputs[0].rows(), &inputs[index]);
+        if self.gate == Some(index) {
+            gates * 4 * desc.cols() as u64
+        } else if self.residual == Some(index) {
+            (rows * desc.dtype.bytes(desc.cols())) as u64
+        } else {
+            desc.bytes()
+        }
+    }
+
+    fn writes(&self, inputs: &[TensorDesc], output: &TensorDesc) -> u64 {
+        (inputs[0].rows() * output.dtype.bytes(output.cols())) as u64
     }
 
     fn lower(&self, io: &Io<'_>, target: &Target) -> Result<Lowered, LowerError> {
@@ -243,8 +274,11 @@ impl Op for Matmul {
             self.columns(io.inputs).map(|weight| self.lower_part(io, target, &weight)).collect();
         // A choice is of one form for all launches: where there are several weights, each takes what is known to be best for it.
         let choice = parts.first().filter(|_| parts.len() == 1).and_then(|part| part.choice.clone());
-        let launches = parts.into_iter().flat_map(|part| part.launches).collect();
-        Ok(Lowered { launches, scratch: Vec::new(), choice })
+        let copied = self.residual.filter(|_| self.copies_residual(io.aliased));
+        let choice = choice.filter(|_| copied.is_none());
+        let copies = copied.map(|residual| concat_rows::copy(io, residual, 0, target));
+        let launches = copies.into_iter().flatten().chain(parts.into_iter().flat_map(|part| part.launches));
+        Ok(Lowered { launches: launches.collect(), scratch: Vec::new(), choice })
     }
 
     fn weight_form(&self, inputs: &[TensorDesc], index: usize) -> WeightForm {
@@ -259,6 +293,11 @@ impl Op for Matmul {
         let (k, n) = (io.desc(0).cols(), io.output_desc.cols());
         let (x, rows) = (View::contiguous(io.input(0), k), io.desc(0).rows());
         let out = std::mem::take(&mut io.output);
+        let copies = self.copies_residual(io.aliased);
+        if let Some(residual) = self.residual.filter(|_| copies) {
+            out.copy_from_slice(io.input(residual));
+        }
+        let first = self.first_row.unwrap_or(0);
         let descs: Vec<TensorDesc> = (0..=self.weights).map(|index| io.desc(index).clone()).collect();
         for Columns { input, range } in self.columns(&descs) {
             let view = |i: usize| View { offset: range.start, ..View::contiguous(io.input(i), n) };
@@ -268,16 +307,18 @@ impl Op for Matmul {
                 multiplier: self.multiplier.map(view),
                 gate: self.gate.map(|i| {
                     let row = |row: usize| &io.input(i)[row * n..][range.clone()];
-                    let first = self.split.map(|split| (split.rows, row(self.gate_row + split.offset)));
+                    let moved =
+                        |split: Split| (split.rows.saturating_sub(first), row(self.gate_row + split.offset));
+                    let first = self.split.map(moved);
                     RowGate { row: row(self.gate_row), first }
                 }),
                 residual: match self.residual {
                     None => Residual::None,
-                    Some(i) if io.aliased == Some(i) => Residual::Output,
+                    Some(i) if copies || io.aliased == Some(i) => Residual::Output,
                     Some(i) => Residual::Separate(view(i)),
                 },
             };
-            let to = ViewMut { offset: range.start, ..ViewMut::contiguous(&mut *out, n) };
+            let to = ViewMut { offset: first * n + range.start, ..ViewMut::contiguous(&mut *out, n) };
             gemm::matmul(x, rows, &io.matrix(input), &epilogue, to);
         }
     }
@@ -291,6 +332,30 @@ struct Columns {
 }
 
 impl Matmul {
+    /// Checks where the product's rows lie; the result is as large as the residual.
+    fn check_rows(
+        &self,
+        first: usize,
+        product: &TensorDesc,
+        inputs: &[TensorDesc],
+    ) -> Result<TensorDesc, OpError> {
+        let Some(residual) = self.residual.map(|i| &inputs[i]) else {
+            return Err(OpError::value(NAME, "residual", "absent", "there, for there is a first row"));
+        };
+        OpError::expect_dtype(NAME, "residual", residual, self.out)?;
+        rows::check_first_row(NAME, first)?;
+        if first + product.rows() > residual.rows() {
+            let expected = format!("within 0..{}", residual.rows());
+            return Err(OpError::value(NAME, "rows", first..first + product.rows(), expected));
+        }
+        Ok(residual.clone())
+    }
+
+    /// Whether the rows that the product leaves alone have to come to the result from elsewhere.
+    fn copies_residual(&self, aliased: Option<usize>) -> bool {
+        self.first_row.is_some() && aliased != self.residual
+    }
+
     fn columns<'a>(&self, inputs: &'a [TensorDesc]) -> impl Iterator<Item = Columns> + use<'a> {
         let mut start = 0;
         (1..=self.weights).map(move |input| {
@@ -312,7 +377,9 @@ impl Matmul {
             x_aligned: k.is_multiple_of(4),
         };
         let tiled = product.tiled(NAME, target);
-        let in_place = self.residual.is_some() && io.aliased == self.residual;
+        let in_place =
+            self.residual.is_some() && (io.aliased == self.residual || self.copies_residual(io.aliased));
+        let first = self.first_row.unwrap_or(0);
         let variant = plain_epilogue(tiled.variant.clone())
             .alias("Out", elem(io.output))
             .alias("Mul", optional_elem(desc(self.multiplier)))
@@ -335,11 +402,12 @@ impl Matmul {
                 let split = self.split.unwrap_or(Split { rows: 0, offset: 0 });
                 let params = MatmulParams {
                     gate_start: clamp_u32(self.gate_row * n),
-                    split_rows: clamp_u32(split.rows.saturating_sub(rows.start)),
+                    split_rows: clamp_u32(split.rows.saturating_sub(first + rows.start)),
                     split_start: clamp_u32((self.gate_row + split.offset) * n),
                     ..rows_params(&rows, &(part.range.start + cols.start..part.range.start + cols.end), k, n)
                 };
                 let by_rows = |input| optional(input, |i| io.bind_input_rows(i, &rows, n));
+                let out_rows = first + rows.start..first + rows.end;
                 launches.push(Launch {
                     kernel: &shaders::MATMUL,
                     variant: variant.clone(),
@@ -348,10 +416,10 @@ impl Matmul {
                         io.bind_input_rows(0, &rows, k),
                         io.bind_input_rows(part.input, &cols, k),
                         optional(self.bias, |i| io.bind_input(i)),
-                        by_rows(self.residual),
+                        by_rows(self.residual.filter(|_| !in_place)),
                         optional(self.gate, |i| io.bind_input(i)),
                         by_rows(self.multiplier),
-                        io.bind_output_rows(&rows, n),
+                        io.bind_output_rows(&out_rows, n),
                     ],
                     grid: tiled.grid(target, rows.len(), cols.len()),
                 });

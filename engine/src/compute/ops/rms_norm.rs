@@ -1,5 +1,5 @@
 //! RMS norm of some columns of a matrix, and the rotary position embedding of what comes out.
-use super::rows::{Rows, rows_of_a_task, sum_of, unit_of};
+use super::rows::{Rows, check_first_row, rows_of_a_task, sum_of, unit_of};
 use crate::{
     cpu::CpuIo,
     error::LowerError,
@@ -21,6 +21,8 @@ pub struct RmsNormOptions {
     pub eps: f32,
     /// The rotation that follows.
     pub rope: Option<Rope>,
+    /// The row of the rotation's tables for the first row of x: a multiple of [`ROWS_ALIGNED`].
+    pub first_angle: usize,
     /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
 }
@@ -34,6 +36,13 @@ pub struct Rope {
     pub sin: TensorId,
     /// Columns of a head.
     pub head_dim: usize,
+}
+
+impl RmsNormOptions {
+    /// All columns from the first on, without a rotation.
+    pub const fn new(eps: f32, out: DType) -> Self {
+        Self { first_column: 0, eps, rope: None, first_angle: 0, out }
+    }
 }
 
 impl Graph {
@@ -50,10 +59,11 @@ impl Graph {
         weight: TensorId,
         options: &RmsNormOptions,
     ) -> Result<TensorId, OpError> {
-        let RmsNormOptions { first_column, eps, rope, out } = *options;
+        let RmsNormOptions { first_column, eps, rope, first_angle, out } = *options;
         let mut inputs = vec![x, weight];
         inputs.extend(rope.iter().flat_map(|rope| [rope.cos, rope.sin]));
-        self.push(RmsNorm { first_column, eps, head_dim: rope.map(|rope| rope.head_dim), out }, &inputs)
+        let head_dim = rope.map(|rope| rope.head_dim);
+        self.push(RmsNorm { first_column, eps, head_dim, first_angle, out }, &inputs)
     }
 }
 
@@ -63,6 +73,7 @@ struct RmsNorm {
     first_column: usize,
     eps: f32,
     head_dim: Option<usize>,
+    first_angle: usize,
     out: DType,
 }
 
@@ -97,9 +108,13 @@ impl Op for RmsNorm {
                 return Err(OpError::value(NAME, "head_dim", head_dim, format!("an even divisor of {cols}")));
             }
             expect_pairs(NAME, self.first_column, x)?;
+            check_first_row(NAME, self.first_angle)?;
             for (what, table) in [("cos", &inputs[2]), ("sin", &inputs[3])] {
                 OpError::expect_dtype(NAME, what, table, DType::F32)?;
-                OpError::expect_shape(NAME, what, table, &[x.rows(), head_dim / 2])?;
+                if table.rows() < self.first_angle + x.rows() || table.shape != [table.rows(), head_dim / 2] {
+                    let expected = [self.first_angle + x.rows(), head_dim / 2];
+                    return Err(OpError::shape(NAME, what, &table.shape, &expected));
+                }
             }
         }
         let mut shape = x.shape.clone();
@@ -128,7 +143,8 @@ impl Op for RmsNorm {
     fn reads(&self, inputs: &[TensorDesc], index: usize) -> u64 {
         match index {
             0 => (inputs[0].rows() * inputs[1].elements() * inputs[0].dtype.size()) as u64,
-            _ => inputs[index].bytes(),
+            1 => inputs[1].bytes(),
+            _ => (inputs[0].rows() * 4 * inputs[index].cols()) as u64,
         }
     }
 
@@ -156,7 +172,10 @@ impl Op for RmsNorm {
                 eps: self.eps,
             };
             let angles = |input| match self.head_dim {
-                Some(_) => io.bind_input_rows(input, &tile, half_head),
+                Some(_) => {
+                    let rows = self.first_angle + tile.start..self.first_angle + tile.end;
+                    io.bind_input_rows(input, &rows, half_head)
+                }
                 None => Binding::unused(),
             };
             let rows = Rows { count: tile.len() * parts, units: cols / unit, unit };
@@ -194,7 +213,8 @@ impl Op for RmsNorm {
                 }
             }
             if let Some((cos, sin, half)) = angles {
-                let (cos, sin) = (&cos[row * half..][..half], &sin[row * half..][..half]);
+                let at = (self.first_angle + row) * half;
+                let (cos, sin) = (&cos[at..][..half], &sin[at..][..half]);
                 for head in out.chunks_exact_mut(2 * half) {
                     rotate(head, cos, sin);
                 }

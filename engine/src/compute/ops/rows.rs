@@ -1,5 +1,8 @@
 //! What the ops that reduce rows share: how rows are spread over a GPU, and sums that vectorise on the CPU.
-use crate::target::{Target, clamp_u32};
+use crate::{
+    op::OpError,
+    target::{Target, clamp_u32},
+};
 use shaders::Variant;
 
 /// Two streams in one matrix: its first rows take rows of a table further down than the others.
@@ -9,6 +12,17 @@ pub struct Split {
     pub rows: usize,
     /// How much further down their rows of the table are.
     pub offset: usize,
+}
+
+/// Rows at whose multiples a binding may begin, whatever a row is wide: see [`Target::row_tiles`].
+pub const ROWS_ALIGNED: usize = 128;
+
+/// `Err` unless a binding may begin at a row.
+pub(crate) fn check_first_row(op: &'static str, first: usize) -> Result<(), OpError> {
+    if first.is_multiple_of(ROWS_ALIGNED) {
+        return Ok(());
+    }
+    Err(OpError::value(op, "first row", first, format!("a multiple of {ROWS_ALIGNED}")))
 }
 
 /// Elements that a kernel handles at a time: four, two or one, by what every row and run of columns is a multiple of.

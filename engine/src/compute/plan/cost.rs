@@ -23,7 +23,7 @@ impl Cost {
     pub(super) fn new(op: &dyn Op, io: &Io<'_>, launches: &[Launch]) -> Self {
         let (inputs, output) = (io.inputs, io.output);
         let needed = (0..inputs.len()).map(|index| op.reads(inputs, index)).sum::<u64>();
-        let least_bytes = needed + output.bytes();
+        let least_bytes = needed + op.writes(inputs, output);
         Self {
             flops: op.flops(inputs, output),
             fused: op.fused(inputs),

@@ -1,7 +1,7 @@
 //! One transformer block: text and video in one sequence, each with a modulation of its own.
 use crate::{
     graph::Graph,
-    nn::{Linear, ModulationRows},
+    nn::{Linear, ModulationRows, Strip},
     op::OpError,
     ops::{
         Activation, AttentionInputs, HeadNormOptions, LayerNormOptions, MatmulOptions, RotatedRows, Split,
@@ -49,6 +49,8 @@ pub(super) struct BlockInputs<'a> {
     pub(super) text_rows: usize,
     /// How queries and keys of the video are turned.
     pub(super) rope: Option<RotatedRows>,
+    /// Rows that the feed-forward makes at a time; `None`: all.
+    pub(super) strip: Option<usize>,
 }
 
 /// Rows of a modulation: these for the video, and [`TEXT`] further down for the text.
@@ -157,7 +159,8 @@ impl Block {
         let BlockInputs { config, dtype, .. } = *inputs;
         let (heads, dim) = (config.num_attention_heads, config.inner_dim());
 
-        let normed = self.attention_norm.forward(graph, inputs, modulation.attention, x)?;
+        let norm = self.attention_norm.options(graph, inputs, modulation.attention);
+        let normed = graph.layer_norm(x, &norm)?;
         let qkv = self.qkv.forward(graph, normed, dtype)?;
         let (weight, bias) = (graph.weight(&self.head_norm.0), graph.weight(&self.head_norm.1));
         let options =
@@ -169,28 +172,28 @@ impl Block {
             config.attention_head_dim,
             dtype,
         ))?;
-        let x = self.out.forward_with(graph, attended, inputs.rows(modulation.attention).gated(GATE, x))?;
+        let mut x =
+            self.out.forward_with(graph, attended, inputs.rows(modulation.attention).gated(GATE, x))?;
 
-        let normed = self.feed_norm.forward(graph, inputs, modulation.feed, x)?;
+        let norm = self.feed_norm.options(graph, inputs, modulation.feed);
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
-        let hidden = self.up.forward_with(graph, normed, gelu)?;
-        self.down.forward_with(graph, hidden, inputs.rows(modulation.feed).gated(GATE, x))
+        for strip in Strip::all(graph.desc(x).rows(), inputs.strip) {
+            let normed = graph.layer_norm(x, &strip.norm(norm))?;
+            let hidden = self.up.forward_with(graph, normed, gelu)?;
+            let options = strip.product(inputs.rows(modulation.feed).gated(GATE, x));
+            x = self.down.forward_with(graph, hidden, options)?;
+        }
+        Ok(x)
     }
 }
 
 impl AdaptiveNorm {
     /// The norm of both streams, each with its rows of the modulation.
-    fn forward(
-        &self,
-        graph: &mut Graph,
-        inputs: &BlockInputs<'_>,
-        table: TensorId,
-        x: TensorId,
-    ) -> Result<TensorId, OpError> {
+    fn options(&self, graph: &mut Graph, inputs: &BlockInputs<'_>, table: TensorId) -> LayerNormOptions {
         let affine = self.affine.as_ref().map(|(weight, bias)| (graph.weight(weight), graph.weight(bias)));
         let modulation = Some(inputs.rows(table).modulation(SHIFT, SCALE));
         let plain = LayerNormOptions::new(inputs.config.norm_eps, inputs.dtype);
-        graph.layer_norm(x, &LayerNormOptions { affine, modulation, ..plain })
+        LayerNormOptions { affine, modulation, ..plain }
     }
 }
 

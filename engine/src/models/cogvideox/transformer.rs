@@ -111,7 +111,7 @@ impl DenoisingTransformer for CogVideoXTransformer {
     }
 
     fn forward(&self, graph: &mut Graph, inputs: &StepInputs<'_>) -> Result<Vec<TensorId>, OpError> {
-        let StepInputs { latents, times, contexts, condition, precision } = *inputs;
+        let StepInputs { latents, times, contexts, condition, precision, strip } = *inputs;
         let timestep = times.whole("cogvideox")?;
         let shape = graph.desc(latents).shape.clone();
         let grid = self.grid(&shape[shape.len().saturating_sub(4)..]);
@@ -131,7 +131,8 @@ impl DenoisingTransformer for CogVideoXTransformer {
             let text = graph.state(&context.states[0]);
             let text_rows = graph.desc(text).rows();
             let rope = rope.map(|rope| RotatedRows { rope, first_row: text_rows });
-            let inputs = BlockInputs { config: &self.config, dtype: precision.activation(), text_rows, rope };
+            let dtype = precision.activation();
+            let inputs = BlockInputs { config: &self.config, dtype, text_rows, rope, strip };
             let mut x = graph.concat_rows(&[text, video])?;
             if tapped {
                 graph.tap("patch_embed", x);

@@ -2,13 +2,13 @@
 use crate::{
     graph::{Graph, State},
     models::Context,
-    nn::{Linear, ModulationRows},
+    nn::{Linear, ModulationRows, Strip},
     op::OpError,
     ops::{Activation, AttentionInputs, LayerNormOptions, MatmulOptions, RmsNormOptions, Rope},
     tensor::{DType, TensorDesc, TensorId},
     weight::Weight,
 };
-use model_loader::{Checkpoint, LoadError, config::WanTransformerConfig};
+use model_loader::{Checkpoint, HostTensor, LoadError, config::WanTransformerConfig};
 
 /// The weights of one block.
 #[derive(Debug)]
@@ -17,8 +17,12 @@ pub(super) struct Block {
     /// Its first row in the table of modulations.
     first_row: usize,
     self_qkv: Linear,
+    /// Queries, keys and values each for itself, for attention in strips. Of these and `self_qkv` a graph takes one.
+    self_parts: [Linear; 3],
     /// Of queries, then of keys: `[2, D]`.
     self_norm: Weight,
+    /// The same, each for itself.
+    self_norms: [Weight; 2],
     self_out: Linear,
     cross_norm: Option<(Weight, Weight)>,
     cross_q: Linear,
@@ -42,6 +46,8 @@ pub(super) struct BlockInputs<'a> {
     pub(super) modulation: TensorId,
     /// Guidance passes whose tokens lie one below the other.
     pub(super) passes: usize,
+    /// Tokens that a product makes at a time; `None`: all.
+    pub(super) strip: Option<usize>,
     /// Cosines, `[passes * tokens, head_dim / 2]`.
     pub(super) cos: TensorId,
     /// Sines.
@@ -84,11 +90,10 @@ impl Block {
         };
         let square = |suffix: &str| Linear::load(checkpoint, &format!("{name}.{suffix}"), &[dim, dim]);
         let qkv: Vec<String> = ["to_q", "to_k", "to_v"].iter().map(|n| format!("{name}.attn1.{n}")).collect();
-        let mut self_norm = Vec::with_capacity(2 * dim);
-        for norm in ["norm_q", "norm_k"] {
-            self_norm
-                .extend(checkpoint.tensor_shaped(&format!("{name}.attn1.{norm}.weight"), &[dim])?.to_f32());
-        }
+        let norm = |part: &str| checkpoint.tensor_shaped(&format!("{name}.attn1.{part}.weight"), &[dim]);
+        let self_norms = [norm("norm_q")?, norm("norm_k")?];
+        let norms = self_norms.iter().flat_map(HostTensor::to_f32).collect();
+        let part = |index: usize| Linear::load(checkpoint, &qkv[index], &[dim, dim]);
         let cross_norm = if config.cross_attn_norm {
             Some((vector("norm2.weight", &[dim])?, vector("norm2.bias", &[dim])?))
         } else {
@@ -100,7 +105,9 @@ impl Block {
         Ok(Self {
             first_row: MODULATIONS * index,
             self_qkv: Linear::load_stacked(checkpoint, &qkv, &[dim, dim], true)?,
-            self_norm: Weight::from_f32(&format!("{name}.attn1.norm_qk"), &[2, dim], self_norm),
+            self_parts: [part(0)?, part(1)?, part(2)?],
+            self_norm: Weight::from_f32(&format!("{name}.attn1.norm_qk"), &[2, dim], norms),
+            self_norms: self_norms.map(|norm| Weight::vector(&norm)),
             self_out: square("attn1.to_out.0")?,
             cross_norm,
             cross_q: square("attn2.to_q")?,
@@ -128,11 +135,7 @@ impl Block {
         let states = [state("keys"), state("values")];
         let keys = self.cross_k.forward(graph, text, dtype)?;
         let norm = graph.weight(&self.cross_norm_k);
-        let keys = graph.rms_norm(
-            keys,
-            norm,
-            &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
-        )?;
+        let keys = graph.rms_norm(keys, norm, &RmsNormOptions::new(config.eps, dtype))?;
         graph.store(keys, &states[0])?;
         let values = self.cross_v.forward(graph, text, dtype)?;
         graph.store(values, &states[1])?;
@@ -177,14 +180,32 @@ impl Block {
         let modulation = Some(rows.modulation(SELF_SHIFT, SELF_SCALE));
         let norm = LayerNormOptions { modulation, ..LayerNormOptions::new(config.eps, dtype) };
         let normed = graph.layer_norm(x, &norm)?;
-        let qkv = self.self_qkv.forward(graph, normed, dtype)?;
         let rope = Some(Rope { cos: inputs.cos, sin: inputs.sin, head_dim });
-        let options = RmsNormOptions { first_column: 0, eps: config.eps, rope, out: dtype };
-        let norm = graph.weight(&self.self_norm);
-        let qk = graph.rms_norm(qkv, norm, &options)?;
-        let attended = Self::attend(graph, inputs, [(qk, 0), (qk, dim), (qkv, 2 * dim)])?;
-        Self::tap(graph, &self.self_out, attended, tap)?;
-        self.self_out.forward_with(graph, attended, rows.gated(SELF_GATE, x))
+        let turned = RmsNormOptions { rope, ..RmsNormOptions::new(config.eps, dtype) };
+        let gated = |x| rows.gated(SELF_GATE, x);
+        if inputs.strip.is_none() {
+            let qkv = self.self_qkv.forward(graph, normed, dtype)?;
+            let both = graph.weight(&self.self_norm);
+            let qk = graph.rms_norm(qkv, both, &turned)?;
+            let attended = Self::attend(graph, inputs, [(qk, 0), (qk, dim), (qkv, 2 * dim)])?;
+            Self::tap(graph, &self.self_out, attended, tap)?;
+            return self.self_out.forward_with(graph, attended, gated(x));
+        }
+        // All see all keys and values; queries, and what becomes of them, come strip by strip.
+        let [of_q, of_k, of_v] = &self.self_parts;
+        let [norm_q, norm_k] = self.self_norms.each_ref().map(|norm| graph.weight(norm));
+        let k = of_k.forward(graph, normed, dtype)?;
+        let k = graph.rms_norm(k, norm_k, &turned)?;
+        let v = of_v.forward(graph, normed, dtype)?;
+        let mut sum = x;
+        for strip in Strip::all(graph.desc(x).rows(), inputs.strip) {
+            let normed = graph.layer_norm(sum, &strip.norm(norm))?;
+            let q = of_q.forward(graph, normed, dtype)?;
+            let q = graph.rms_norm(q, norm_q, &RmsNormOptions { first_angle: strip.first, ..turned })?;
+            let attended = Self::attend(graph, inputs, [(q, 0), (k, 0), (v, 0)])?;
+            sum = self.self_out.forward_with(graph, attended, strip.product(gated(sum)))?;
+        }
+        Ok(sum)
     }
 
     /// x + cross-attention(norm(x), text), then + gate * feed-forward(norm(x)).
@@ -196,29 +217,57 @@ impl Block {
         x: TensorId,
         tap: Option<&str>,
     ) -> Result<TensorId, OpError> {
+        let mut sum = x;
+        // Without a norm the queries are made of all that x is.
+        let strip = inputs.strip.filter(|_| self.cross_norm.is_some());
+        for strip in Strip::all(graph.desc(x).rows(), strip) {
+            sum = self.attend_text(graph, inputs, context, sum, strip, tap)?;
+        }
+        for strip in Strip::all(graph.desc(x).rows(), inputs.strip) {
+            sum = self.feed(graph, inputs, sum, strip)?;
+        }
+        Ok(sum)
+    }
+
+    /// Adds to the rows of a strip what they attend to in the text.
+    fn attend_text(
+        &self,
+        graph: &mut Graph,
+        inputs: &BlockInputs<'_>,
+        context: BlockContext<'_>,
+        x: TensorId,
+        strip: Strip,
+        tap: Option<&str>,
+    ) -> Result<TensorId, OpError> {
         let BlockInputs { config, dtype, .. } = *inputs;
         let affine = self.cross_norm.as_ref().map(|(w, b)| (graph.weight(w), graph.weight(b)));
         let norm = LayerNormOptions { affine, ..LayerNormOptions::new(config.eps, dtype) };
-        let normed = if affine.is_some() { graph.layer_norm(x, &norm)? } else { x };
+        let normed = if affine.is_some() { graph.layer_norm(x, &strip.norm(norm))? } else { x };
         let q = self.cross_q.forward(graph, normed, dtype)?;
         let norm_q = graph.weight(&self.cross_norm_q);
-        let q = graph.rms_norm(
-            q,
-            norm_q,
-            &RmsNormOptions { first_column: 0, eps: config.eps, rope: None, out: dtype },
-        )?;
+        let q = graph.rms_norm(q, norm_q, &RmsNormOptions::new(config.eps, dtype))?;
         let (keys, values) = (graph.state(context.keys), graph.state(context.values));
         let attended = Self::attend(graph, inputs, [(q, 0), (keys, 0), (values, 0)])?;
         Self::tap(graph, &self.cross_out, attended, tap)?;
         let options = MatmulOptions { residual: Some(x), ..MatmulOptions::new(DType::F32) };
-        let x = self.cross_out.forward_with(graph, attended, options)?;
+        self.cross_out.forward_with(graph, attended, strip.product(options))
+    }
 
+    /// Adds to the rows of a strip what the feed-forward makes of them.
+    fn feed(
+        &self,
+        graph: &mut Graph,
+        inputs: &BlockInputs<'_>,
+        x: TensorId,
+        strip: Strip,
+    ) -> Result<TensorId, OpError> {
+        let BlockInputs { config, dtype, .. } = *inputs;
         let rows = self.modulation(inputs);
         let modulation = Some(rows.modulation(FEED_SHIFT, FEED_SCALE));
         let norm = LayerNormOptions { modulation, ..LayerNormOptions::new(config.eps, dtype) };
-        let normed = graph.layer_norm(x, &norm)?;
+        let normed = graph.layer_norm(x, &strip.norm(norm))?;
         let gelu = MatmulOptions { activation: Activation::GeluTanh, ..MatmulOptions::new(dtype) };
         let hidden = self.up.forward_with(graph, normed, gelu)?;
-        self.down.forward_with(graph, hidden, rows.gated(FEED_GATE, x))
+        self.down.forward_with(graph, hidden, strip.product(rows.gated(FEED_GATE, x)))
     }
 }

@@ -69,7 +69,7 @@ impl DenoisingTransformer for WanTransformer {
     }
 
     fn forward(&self, graph: &mut Graph, inputs: &StepInputs<'_>) -> Result<Vec<TensorId>, OpError> {
-        let StepInputs { latents, times, contexts, precision, .. } = *inputs;
+        let StepInputs { latents, times, contexts, precision, strip, .. } = *inputs;
         let timestep = times.whole("wan")?;
         let dtype = precision.activation();
         let shape = graph.desc(latents).shape.clone();
@@ -79,7 +79,9 @@ impl DenoisingTransformer for WanTransformer {
         let modulation = graph.modulation(tables, time)?;
         let inputs_of = |graph: &mut Graph, passes: usize| {
             let [cos, sin] = self.rope(graph, grid, passes);
-            BlockInputs { config: &self.config, dtype, modulation, passes, cos, sin }
+            // Passes that are evaluated side by side are of few tokens.
+            let strip = strip.filter(|_| passes == 1);
+            BlockInputs { config: &self.config, dtype, modulation, passes, strip, cos, sin }
         };
 
         let (weight, bias) = (graph.weight(&self.patch_weight), graph.weight(&self.patch_bias));

@@ -22,7 +22,8 @@ impl Dot {
         Avx512::detect().filter(|_| found).map(Self)
     }
 
-    /// The vectors beside it.
+    /// The vectors beside it, for tiles, which Linux alone hands out.
+    #[cfg(target_os = "linux")]
     pub(super) fn vectors(self) -> Avx512 {
         self.0
     }

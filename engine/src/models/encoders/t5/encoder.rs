@@ -53,7 +53,7 @@ impl T5Encoder {
     }
 
     fn norm_options(&self) -> RmsNormOptions {
-        RmsNormOptions { first_column: 0, eps: self.config.layer_norm_epsilon, rope: None, out: DType::F32 }
+        RmsNormOptions::new(self.config.layer_norm_epsilon, DType::F32)
     }
 }
 
@@ -151,7 +151,7 @@ impl Block {
         x: TensorId,
     ) -> Result<TensorId, OpError> {
         let f32 = DType::F32;
-        let norm = RmsNormOptions { first_column: 0, eps: config.layer_norm_epsilon, rope: None, out: f32 };
+        let norm = RmsNormOptions::new(config.layer_norm_epsilon, f32);
         let inner = config.num_heads * config.d_kv;
 
         let weight = graph.weight(&self.attention_norm);

@@ -1,43 +1,31 @@
 //! Reads the settings back out of a written file. The file may be anyone's: cut short, broken or made to harm.
 
-use crate::error::{Failure, Result};
 use serde_json::{Map, Value};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 /// Text longer than this is not ours.
 const LONGEST_TEXT: usize = 1 << 20;
 /// An index larger than this is not ours either.
 const LARGEST_INDEX: u32 = 64 << 20;
 /// The key that marks a comment as ours.
-pub(crate) const MARK: &str = "kinora";
+pub const MARK: &str = "kinora";
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// The settings that `kinora generate` put into an MP4, PNG or APNG; nothing if the file has none.
-pub(crate) fn read_settings(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let settings = File::open(path).and_then(|file| settings_in(BufReader::new(file)));
-    match settings.map_err(|error| Failure::io("read", path, &error))? {
-        Content::Settings(settings) => Ok(settings),
-        Content::Unknown => {
-            Err(Failure::user(format!("cannot read `{}`: neither MP4 nor PNG", path.display()))
-                .hint("settings are kept in .mp4, .png and .apng files"))
-        }
-    }
-}
-
 /// What a file turned out to be.
-#[derive(Debug, PartialEq)]
-pub(super) enum Content {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
     /// A video or picture, with our settings or without.
     Settings(Option<Map<String, Value>>),
     /// Something else.
     Unknown,
 }
 
-/// The same for anything that can be read.
-pub(super) fn settings_in<R: BufRead + Seek>(mut file: R) -> io::Result<Content> {
+/// The settings that were put into an MP4, PNG or APNG; nothing if the file has none.
+///
+/// # Errors
+/// If it cannot be read, or is broken.
+pub fn settings_in<R: BufRead + Seek>(mut file: R) -> io::Result<Content> {
     let mut start = [0; 12];
     let length = read_up_to(&mut file, &mut start)?;
     file.seek(SeekFrom::Start(0))?;

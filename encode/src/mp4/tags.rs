@@ -22,14 +22,14 @@ pub(super) fn udta(metadata: &[(String, String)]) -> Vec<u8> {
     for (keyword, text) in metadata {
         let Some(kind) = item_kind(keyword) else { continue };
         // Type 1 is UTF-8 text; four bytes of locale follow.
-        let data = plain(*b"data", &[&[0, 0, 0, 1, 0, 0, 0, 0], text.as_bytes()]);
-        list.extend(plain(kind, &[&data]));
+        let data = boxed(*b"data", &[&[0, 0, 0, 1, 0, 0, 0, 0], text.as_bytes()]);
+        list.extend(boxed(kind, &[&data]));
     }
     if list.is_empty() {
         return Vec::new();
     }
-    let handler = plain(*b"hdlr", &[&[0; 8], b"mdirappl", &[0; 9]]);
-    plain(*b"meta", &[&[0; 4], &handler, &plain(*b"ilst", &[&list])])
+    let handler = boxed(*b"hdlr", &[&[0; 8], b"mdirappl", &[0; 9]]);
+    boxed(*b"meta", &[&[0; 4], &handler, &boxed(*b"ilst", &[&list])])
 }
 
 /// The item that a keyword of PNG's becomes.
@@ -42,7 +42,8 @@ fn item_kind(keyword: &str) -> Option<[u8; 4]> {
     }
 }
 
-fn plain(kind: [u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+/// A whole box of this content.
+pub(super) fn boxed(kind: [u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let length = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(length);
     // Prompts are cut long before four gigabytes.

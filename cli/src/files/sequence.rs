@@ -2,11 +2,11 @@
 
 use super::numbered::Numbered;
 use super::staging::{StagedFolder, cannot_write, moved};
-use super::{VideoInfo, VideoWriter, Written};
+use super::{VideoWriter, Written, failure};
 use crate::error::Result;
-use crate::video::Frame;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use encode::VideoInfo;
+use engine::Frame;
+use std::io::BufWriter;
 use std::path::Path;
 
 /// Numbered PNG files being written.
@@ -30,7 +30,9 @@ impl VideoWriter for PngSequence {
     fn frame(&mut self, frame: &Frame) -> Result<()> {
         self.count += 1;
         let (file, path) = self.folder.create_file()?;
-        write(file, frame, &self.info.metadata).map_err(|e| cannot_write(path, &e))
+        encode::png::write(BufWriter::new(file), frame, &self.info.metadata)
+            .map_err(|error| failure(error, |error| cannot_write(path, error)))?;
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<Written> {
@@ -48,44 +50,5 @@ impl VideoWriter for PngSequence {
         let written = parent.join(names.other(attempt).pattern());
         let notice = if attempt == 1 { earlier } else { Some(moved(&wanted, &written)) };
         Ok(Written { name: Some(written.display().to_string()), notices: notice.into_iter().collect() })
-    }
-}
-
-/// Writes one picture.
-fn write(file: File, frame: &Frame, metadata: &[(String, String)]) -> io::Result<()> {
-    let mut file = BufWriter::new(file);
-    let encoder = encoder(&mut file, frame.width, frame.height, metadata)?;
-    let mut writer = encoder.write_header().map_err(io_error)?;
-    writer.write_image_data(&frame.rgb).map_err(io_error)?;
-    writer.finish().map_err(io_error)?;
-    file.flush()
-}
-
-/// A PNG encoder for sRGB pictures with text in the header: tEXt where Latin-1 suffices, else iTXt.
-pub(crate) fn encoder<'a, W: Write>(
-    to: W,
-    width: u32,
-    height: u32,
-    metadata: &[(String, String)],
-) -> io::Result<png::Encoder<'a, W>> {
-    let mut encoder = png::Encoder::new(to, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_source_srgb(png::SrgbRenderingIntent::Perceptual);
-    for (keyword, text) in metadata {
-        if text.is_ascii() {
-            encoder.add_text_chunk(keyword.clone(), text.clone()).map_err(io_error)?;
-        } else {
-            encoder.add_itxt_chunk(keyword.clone(), text.clone()).map_err(io_error)?;
-        }
-    }
-    Ok(encoder)
-}
-
-/// What the system said, where it was the system that failed: a full disk stays one.
-pub(crate) fn io_error(error: png::EncodingError) -> io::Error {
-    match error {
-        png::EncodingError::IoError(error) => error,
-        other => io::Error::other(other),
     }
 }

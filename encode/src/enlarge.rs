@@ -1,24 +1,24 @@
 //! Small frames, enlarged by a whole factor so that they can be watched.
 
-use crate::video::Frame;
+use engine::Frame;
 
 /// Frames at least this large on their shorter side stay as they are.
 const SMALLEST_SIDE: u32 = 256;
 
 /// Frames are not enlarged beyond this: the longer side of the largest H.264 video.
-const LARGEST_SIDE: u32 = super::mp4::LARGEST.0;
+const LARGEST_SIDE: u32 = crate::mp4::LARGEST.0;
 
-/// The smallest whole factor that brings the shorter side to 256 pixels, or the largest that an MP4 takes.
-pub(crate) fn factor(width: u32, height: u32) -> u32 {
+/// By how much frames of this size are enlarged: the smallest whole factor that brings the shorter side to 256 pixels, or the largest that an MP4 takes.
+pub fn factor(width: u32, height: u32) -> u32 {
     let wanted = SMALLEST_SIDE.div_ceil(width.min(height).max(1));
     wanted.min(LARGEST_SIDE / width.max(height).max(1)).max(1)
 }
 
 /// Makes a square of `factor` by `factor` pixels out of each pixel.
-pub(crate) fn enlarge(frame: &Frame, factor: u32) -> Frame {
+pub fn enlarge(frame: &Frame, factor: u32) -> Frame {
     let times = factor as usize;
     let mut rgb = Vec::with_capacity(frame.rgb.len() * times * times);
-    for row in frame.rgb.chunks_exact(3 * frame.width as usize) {
+    for row in frame.rgb.chunks_exact(3 * frame.width.max(1) as usize) {
         let start = rgb.len();
         let (pixels, _) = row.as_chunks::<3>();
         for pixel in pixels {

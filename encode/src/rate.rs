@@ -4,28 +4,38 @@ use std::fmt;
 
 /// A frame rate in frames per second, as a fraction in lowest terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// Frames ...
     pub(crate) numerator: u32,
-    /// ... in so many seconds.
+    /// ... in so many seconds. Neither is zero.
     pub(crate) denominator: u32,
 }
 
 impl Rate {
     /// The fraction meant by a number: rates of film and television, however they are rounded, become n·1000/1001, and
     /// any other number the simplest fraction that it is.
-    pub(crate) fn from_fps(fps: f64) -> Self {
+    pub fn from_fps(fps: f64) -> Self {
         television(fps).unwrap_or_else(|| Self::nearest(fps, u32::MAX / 1000))
     }
 
+    /// Frames in [`Rate::denominator`] seconds.
+    pub fn numerator(self) -> u32 {
+        self.numerator
+    }
+
+    /// The seconds that [`Rate::numerator`] frames last.
+    pub fn denominator(self) -> u32 {
+        self.denominator
+    }
+
     /// Clock ticks per second and per frame, with at least 10,000 ticks to a second.
-    pub(crate) fn ticks(self) -> (u32, u32) {
+    pub fn ticks(self) -> (u32, u32) {
         let factor = 10_000_u32.div_ceil(self.numerator).min(u32::MAX / self.numerator.max(self.denominator));
         (self.numerator * factor, self.denominator * factor)
     }
 
     /// The seconds that one frame lasts, as a fraction of 16-bit numbers.
-    pub(crate) fn delay(self) -> (u16, u16) {
+    pub fn delay(self) -> (u16, u16) {
         let fps = f64::from(self.numerator) / f64::from(self.denominator);
         let Self { numerator, denominator } = Self::nearest(fps, u32::from(u16::MAX));
         (u16::try_from(denominator).unwrap_or(u16::MAX), u16::try_from(numerator).unwrap_or(u16::MAX))
@@ -73,14 +83,22 @@ fn television(fps: f64) -> Option<Rate> {
 }
 
 /// A number or a fraction: `24`, `23.976`, `24000/1001`. The range is checked elsewhere.
-pub(crate) fn frames_per_second(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// If it is neither.
+pub fn frames_per_second(text: &str) -> Result<f64, NotARate> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     let fps = match text.split_once('/') {
         Some((frames, seconds)) => number(frames).zip(number(seconds)).map(|(f, s)| f / s),
         None => number(text),
     };
-    fps.ok_or_else(|| "expected a number or a fraction such as 24, 23.976 or 24000/1001".to_owned())
+    fps.ok_or(NotARate)
 }
+
+/// A text that is no frame rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number or a fraction such as 24, 23.976 or 24000/1001")]
+pub struct NotARate;
 
 impl fmt::Display for Rate {
     /// As [`frames_per_second`] reads it.

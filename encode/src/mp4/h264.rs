@@ -1,65 +1,74 @@
 //! H.264 pictures from OpenH264, in the length-prefixed form that MP4 wants.
 
-use crate::encode::VideoInfo;
-use crate::encode::color::Planes;
-use crate::error::{Failure, Result};
+use super::{Codec, LARGEST, Muxer, Sample};
+use crate::color::{Matrix, Planes};
+use crate::{EncodeError, VideoEncoder, VideoInfo};
+use engine::Frame;
 use openh264::OpenH264API;
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, QpRange,
     RateControlMode, UsageType, VuiConfig,
 };
 use openh264::formats::YUVSlices;
+use std::fmt::Display;
+use std::io::{Seek, Write};
 
 /// Quantizer of every picture: small enough that flat areas stay flat, where a rate target would starve them.
 const QUANTIZER: u8 = 18;
-/// OpenH264 encodes up to this size, either way round.
-pub(crate) const LARGEST: (u32, u32) = (3840, 2160);
 const SMALLEST_SIDE: u32 = 16;
 
-/// A picture as it goes into the file.
-pub(super) struct Picture {
-    /// Width and height.
-    pub(super) size: (u16, u16),
-    /// The data, each unit preceded by its length in four bytes.
-    pub(super) data: Vec<u8>,
-    /// Whether decoding can start here.
-    pub(super) keyframe: bool,
-    /// The parameter sets, where the encoder repeats them.
-    pub(super) parameters: Option<Parameters>,
+/// An MP4 file of H.264 pictures that OpenH264 makes, of constant quality.
+pub struct Mp4<W> {
+    encoder: H264,
+    muxer: Muxer<W>,
+    info: VideoInfo,
 }
 
-/// What a decoder needs before the first picture.
-pub(super) struct Parameters {
-    /// Sequence parameter set; at least four bytes.
-    pub(super) sps: Vec<u8>,
-    /// Picture parameter set.
-    pub(super) pps: Vec<u8>,
+impl<W: Write + Seek> Mp4<W> {
+    /// Starts a file at the beginning of `to`.
+    ///
+    /// # Errors
+    /// If a side is shorter than 16 pixels or the picture is larger than [`LARGEST`], or it cannot be written.
+    pub fn new(to: W, info: &VideoInfo) -> Result<Self, EncodeError> {
+        Ok(Self { encoder: H264::new(info)?, muxer: Muxer::new(to, info)?, info: info.clone() })
+    }
+}
+
+impl<W: Write + Seek> VideoEncoder for Mp4<W> {
+    type To = W;
+
+    fn frame(&mut self, frame: &Frame) -> Result<(), EncodeError> {
+        self.info.check(frame)?;
+        let picture = self.encoder.encode(&Planes::halved(Matrix::Bt709, frame)?)?;
+        self.muxer.sample(Sample {
+            data: &picture.data,
+            keyframe: picture.keyframe,
+            codec: picture.codec.as_ref(),
+        })
+    }
+
+    fn finish(self) -> Result<W, EncodeError> {
+        self.muxer.finish()
+    }
+}
+
+/// A picture as it goes into the file.
+struct Picture {
+    /// The data, each unit preceded by its length in four bytes.
+    data: Vec<u8>,
+    /// Whether decoding can start here.
+    keyframe: bool,
+    /// The parameter sets, where the encoder repeats them.
+    codec: Option<Codec>,
 }
 
 /// The encoder.
-pub(super) struct H264(Encoder);
+struct H264(Encoder);
 
 impl H264 {
     /// An encoder of constant quality for videos of this size and rate.
-    pub(super) fn new(info: &VideoInfo) -> Result<Self> {
-        let (long, short) = (info.width.max(info.height), info.width.min(info.height));
-        if long > LARGEST.0 || short > LARGEST.1 {
-            return Err(Failure::user(format!(
-                "{}x{} is too large for an MP4, which takes up to {long}x{short}, either way round",
-                info.width,
-                info.height,
-                long = LARGEST.0,
-                short = LARGEST.1
-            ))
-            .hint("write an .apng, numbered .png files or a .y4m"));
-        }
-        if short < SMALLEST_SIDE {
-            return Err(Failure::user(format!(
-                "{}x{} is too small for an MP4, which takes sides from {SMALLEST_SIDE} pixels",
-                info.width, info.height
-            ))
-            .hint("write an .apng, numbered .png files or a .y4m"));
-        }
+    fn new(info: &VideoInfo) -> Result<Self, EncodeError> {
+        check_size(info.width, info.height)?;
         #[expect(clippy::cast_possible_truncation, reason = "a frame rate needs no 53 bits")]
         let fps = (f64::from(info.rate.numerator) / f64::from(info.rate.denominator)) as f32;
         let per_second = info.rate.numerator.div_ceil(info.rate.denominator);
@@ -86,8 +95,8 @@ impl H264 {
     }
 
     /// Encodes the next picture.
-    pub(super) fn encode(&mut self, planes: &Planes) -> Result<Picture> {
-        let (width, height) = planes.size;
+    fn encode(&mut self, planes: &Planes) -> Result<Picture, EncodeError> {
+        let width = planes.size.0;
         let chroma = planes.chroma_size.0;
         let source =
             YUVSlices::new((&planes.y, &planes.cb, &planes.cr), planes.size, (width, chroma, chroma));
@@ -98,11 +107,10 @@ impl H264 {
             for unit in (0..layer.nal_count()).filter_map(|index| layer.nal_unit(index)) {
                 let unit = without_start_code(unit);
                 match unit.first().map(|byte| byte & 0x1f) {
-                    Some(7) if unit.len() >= 4 => sps = Some(unit.to_vec()),
+                    Some(7) => sps = Some(unit.to_vec()),
                     Some(8) => pps = Some(unit.to_vec()),
                     Some(_) => {
-                        let length =
-                            u32::try_from(unit.len()).map_err(|_| Failure::system("H.264: a huge unit"))?;
+                        let length = u32::try_from(unit.len()).map_err(|_| failure("a huge unit"))?;
                         data.extend_from_slice(&length.to_be_bytes());
                         data.extend_from_slice(unit);
                     }
@@ -111,16 +119,26 @@ impl H264 {
             }
         }
         if data.is_empty() {
-            return Err(Failure::system("H.264: the encoder left a picture out"));
+            return Err(failure("the encoder left a picture out"));
         }
-        let side = |side: usize| u16::try_from(side).map_err(|_| Failure::system("H.264: a huge picture"));
-        Ok(Picture {
-            size: (side(width)?, side(height)?),
-            data,
-            keyframe,
-            parameters: sps.zip(pps).map(|(sps, pps)| Parameters { sps, pps }),
-        })
+        let codec = sps.zip(pps).map(|(sps, pps)| Codec::h264(&sps, &pps)).transpose()?;
+        Ok(Picture { data, keyframe, codec })
     }
+}
+
+/// Fails unless OpenH264 encodes pictures of this size and players decode them.
+///
+/// # Errors
+/// If a side is shorter than 16 pixels, or the picture is larger than [`LARGEST`] either way round.
+pub fn check_size(width: u32, height: u32) -> Result<(), EncodeError> {
+    let (long, short) = (width.max(height), width.min(height));
+    if long > LARGEST.0 || short > LARGEST.1 {
+        return Err(EncodeError::TooLarge { width, height });
+    }
+    if short < SMALLEST_SIDE {
+        return Err(EncodeError::TooSmall { width, height, smallest: SMALLEST_SIDE });
+    }
+    Ok(())
 }
 
 /// Half a bit to each pixel: about what the quantizer comes to.
@@ -135,6 +153,6 @@ fn without_start_code(unit: &[u8]) -> &[u8] {
     unit.strip_prefix(&[0, 0, 0, 1]).or_else(|| unit.strip_prefix(&[0, 0, 1])).unwrap_or(unit)
 }
 
-fn failure(error: openh264::Error) -> Failure {
-    Failure::system(format!("H.264: {error}"))
+fn failure(error: impl Display) -> EncodeError {
+    EncodeError::H264(error.to_string())
 }

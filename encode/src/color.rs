@@ -4,9 +4,12 @@
 //! and red to luma around 128. The chroma weights add up to zero and the luma weights to 219/255, so grey has no tint
 //! and white is 235.
 
+use crate::{EncodeError, png::check};
+use engine::Frame;
+
 /// Which weights luma has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Matrix {
+pub enum Matrix {
     /// What readers assume of a stream that does not say.
     Bt601,
     /// What video of today is tagged with.
@@ -39,38 +42,44 @@ impl Matrix {
 
 /// A picture in three planes; chroma has its own width and height.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Planes {
+pub struct Planes {
     /// Width and height of the luma plane.
-    pub(crate) size: (usize, usize),
+    pub size: (usize, usize),
     /// Width and height of each chroma plane.
-    pub(crate) chroma_size: (usize, usize),
+    pub chroma_size: (usize, usize),
     /// Luma.
-    pub(crate) y: Vec<u8>,
+    pub y: Vec<u8>,
     /// Difference of blue.
-    pub(crate) cb: Vec<u8>,
+    pub cb: Vec<u8>,
     /// Difference of red.
-    pub(crate) cr: Vec<u8>,
+    pub cr: Vec<u8>,
 }
 
 impl Planes {
     /// One chroma sample to each pixel.
-    pub(crate) fn full(matrix: Matrix, width: usize, height: usize, rgb: &[u8]) -> Self {
+    ///
+    /// # Errors
+    /// If the frame does not have `3 * width * height` bytes.
+    pub fn full(matrix: Matrix, frame: &Frame) -> Result<Self, EncodeError> {
+        let (width, height, pixels) = pixels(frame)?;
         let weights = matrix.weights();
-        let (pixels, _) = rgb[..3 * width * height].as_chunks::<3>();
-        Self {
+        Ok(Self {
             size: (width, height),
             chroma_size: (width, height),
             y: pixels.iter().map(|p| channel(&weights.luma, &p.map(i32::from), 0, 16)).collect(),
             cb: pixels.iter().map(|p| channel(&weights.blue, &p.map(i32::from), 0, 128)).collect(),
             cr: pixels.iter().map(|p| channel(&weights.red, &p.map(i32::from), 0, 128)).collect(),
-        }
+        })
     }
 
     /// One chroma sample to two by two pixels, their mean. An odd last column or row is doubled, since the format has
-    /// even sizes only.
-    pub(crate) fn halved(matrix: Matrix, width: usize, height: usize, rgb: &[u8]) -> Self {
+    /// even sizes only. These are the planes of I420.
+    ///
+    /// # Errors
+    /// If the frame does not have `3 * width * height` bytes.
+    pub fn halved(matrix: Matrix, frame: &Frame) -> Result<Self, EncodeError> {
+        let (width, height, pixels) = pixels(frame)?;
         let weights = matrix.weights();
-        let (pixels, _) = rgb[..3 * width * height].as_chunks::<3>();
         let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
         let mut planes = Self {
             size: (2 * half_width, 2 * half_height),
@@ -101,8 +110,14 @@ impl Planes {
                 planes.cr.push(channel(&weights.red, &sum, 2, 128));
             }
         }
-        planes
+        Ok(planes)
     }
+}
+
+/// Width, height and pixels of a frame that has all its bytes.
+fn pixels(frame: &Frame) -> Result<(usize, usize, &[[u8; 3]]), EncodeError> {
+    check(frame, (frame.width, frame.height))?;
+    Ok((frame.width as usize, frame.height as usize, frame.rgb.as_chunks::<3>().0))
 }
 
 /// Weighs a sum of `2^shift` pixels.
@@ -129,6 +144,14 @@ mod tests {
         [16.0 + 219.0 * y, 128.0 + 224.0 * blue, 128.0 + 224.0 * red]
     }
 
+    fn full(matrix: Matrix, width: u32, height: u32, rgb: &[u8]) -> Planes {
+        Planes::full(matrix, &Frame { width, height, rgb: rgb.to_vec() }).unwrap()
+    }
+
+    fn halved(matrix: Matrix, width: u32, height: u32, rgb: &[u8]) -> Planes {
+        Planes::halved(matrix, &Frame { width, height, rgb: rgb.to_vec() }).unwrap()
+    }
+
     const BOTH: [Matrix; 2] = [Matrix::Bt601, Matrix::Bt709];
 
     #[test]
@@ -138,7 +161,7 @@ mod tests {
                 for g in (0..=255).step_by(3) {
                     for b in (0..=255).step_by(5) {
                         let rgb = [r, g, b];
-                        let planes = Planes::full(matrix, 1, 1, &rgb);
+                        let planes = full(matrix, 1, 1, &rgb);
                         let got = [planes.y[0], planes.cb[0], planes.cr[0]].map(f64::from);
                         for (got, want) in got.iter().zip(reference(matrix, rgb)) {
                             assert!((got - want).abs() <= 0.51, "{matrix:?} {rgb:?}: {got} for {want}");
@@ -153,19 +176,18 @@ mod tests {
     fn greys_have_no_tint_and_stay_in_range() {
         for matrix in BOTH {
             for grey in 0..=255 {
-                let planes = Planes::full(matrix, 1, 1, &[grey; 3]);
+                let planes = full(matrix, 1, 1, &[grey; 3]);
                 assert_eq!((planes.cb[0], planes.cr[0]), (128, 128));
             }
-            assert_eq!(Planes::full(matrix, 1, 1, &[0; 3]).y, [16]);
-            assert_eq!(Planes::full(matrix, 1, 1, &[255; 3]).y, [235]);
+            assert_eq!(full(matrix, 1, 1, &[0; 3]).y, [16]);
+            assert_eq!(full(matrix, 1, 1, &[255; 3]).y, [235]);
         }
     }
 
     #[test]
     fn odd_sizes_are_padded_with_the_edge() {
         let rgb: Vec<u8> = (0..3 * 3 * 5).map(|i| u8::try_from(i * 5 % 256).unwrap()).collect();
-        let full = Planes::full(Matrix::Bt601, 3, 5, &rgb);
-        let halved = Planes::halved(Matrix::Bt601, 3, 5, &rgb);
+        let (full, halved) = (full(Matrix::Bt601, 3, 5, &rgb), halved(Matrix::Bt601, 3, 5, &rgb));
         assert_eq!((halved.size, halved.chroma_size), ((4, 6), (2, 3)));
         assert_eq!((halved.y.len(), halved.cb.len(), halved.cr.len()), (24, 6, 6));
         for row in 0..6 {
@@ -178,11 +200,24 @@ mod tests {
     #[test]
     fn chroma_is_the_mean_of_four() {
         let flat: Vec<u8> = [200, 30, 90].repeat(4);
-        let (full, halved) =
-            (Planes::full(Matrix::Bt601, 2, 2, &flat), Planes::halved(Matrix::Bt601, 2, 2, &flat));
+        let (full, halved) = (full(Matrix::Bt601, 2, 2, &flat), halved(Matrix::Bt601, 2, 2, &flat));
         assert_eq!((full.cb[0], full.cr[0]), (halved.cb[0], halved.cr[0]));
         let mixed = [255, 255, 255, 0, 0, 0, 0, 0, 255, 255, 255, 0];
-        let halved = Planes::halved(Matrix::Bt601, 2, 2, &mixed);
-        assert_eq!((halved.cb[0], halved.cr[0]), (128, 128));
+        let mixed =
+            Planes::halved(Matrix::Bt601, &Frame { width: 2, height: 2, rgb: mixed.to_vec() }).unwrap();
+        assert_eq!((mixed.cb[0], mixed.cr[0]), (128, 128));
+    }
+
+    #[test]
+    fn a_frame_without_all_its_bytes_is_refused() {
+        for (width, height, bytes) in [(2, 2, 11), (2, 2, 13), (0, 3, 1)] {
+            let frame = Frame { width, height, rgb: vec![0; bytes] };
+            for planes in [Planes::full(Matrix::Bt709, &frame), Planes::halved(Matrix::Bt709, &frame)] {
+                let text = planes.unwrap_err().to_string();
+                assert!(text.contains(&format!("{width}x{height} with {bytes} bytes")), "{text}");
+            }
+        }
+        let nothing = Frame { width: 0, height: 0, rgb: Vec::new() };
+        assert!(Planes::halved(Matrix::Bt709, &nothing).unwrap().y.is_empty());
     }
 }
