@@ -1,4 +1,4 @@
-//! The engine for a browser's worker. `package/src/worker.ts` is its only caller; natively there is nothing here but the
+//! The engine for a browser's worker. `package/src/worker` is its only caller; natively there is nothing here but the
 //! parts that need no browser, and their tests.
 #![cfg_attr(target_arch = "wasm32", expect(unreachable_pub, reason = "JavaScript reaches what is public"))]
 
@@ -6,6 +6,8 @@ mod request;
 
 #[cfg(target_arch = "wasm32")]
 mod device;
+#[cfg(target_arch = "wasm32")]
+mod encode;
 #[cfg(target_arch = "wasm32")]
 mod errors;
 #[cfg(target_arch = "wasm32")]

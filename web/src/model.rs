@@ -4,6 +4,7 @@ use crate::events::{message, notice};
 use crate::files::ModelFiles;
 use crate::object::{count, object};
 use crate::request::{MadeSettings, VideoRequest};
+use ::encode::Provenance;
 use engine::compute::executor::Executor;
 use engine::compute::{gpu::GpuOptions, nn::Precision, run};
 use engine::diffusion::NoiseStream;
@@ -110,6 +111,16 @@ impl Model {
         let (settings, notices) = self.resolved(request)?;
         let notices: js_sys::Array = notices.iter().map(|n| JsValue::from(n.to_string())).collect();
         Ok(object([("settings", json(&settings)?), ("notices", notices.into())]))
+    }
+
+    /// How a video of this request is made, as its files say it: keywords and texts, as JSON for [`crate::encode::Form`].
+    ///
+    /// # Errors
+    /// If the model cannot do what is asked for.
+    pub fn record(&self, request: &str) -> Result<String, JsValue> {
+        let (settings, _) = self.resolved(request)?;
+        let provenance = Provenance::new(self.pipeline.model().name().to_owned(), &settings, &self.pipeline);
+        serde_json::to_string(&provenance.metadata()).map_err(|reason| error("internal", &reason.to_string()))
     }
 
     /// Makes a video. `observer` hears of each event; if it returns `false` the job ends.
