@@ -23,18 +23,24 @@ pub fn run_case(case: &Case, executor: &mut Executor) -> Result<(), String> {
 /// # Errors
 /// If the op refuses, the run fails, or something was written outside its buffer.
 pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String> {
+    pollster::block_on(outputs_awaited(case, executor))
+}
+
+/// The same where nothing may block: in a browser.
+///
+/// # Errors
+/// If the op refuses, the run fails, or something was written outside its buffer.
+pub async fn outputs_awaited(case: &Case, executor: &mut Executor) -> Result<Vec<f32>, String> {
     let (graph, out) = case.graph().map_err(|e| e.to_string())?;
     let dtype = graph.desc(out).dtype;
     let named = inputs(case);
     let inputs: Vec<RunInput<'_>> = named.iter().map(|(name, data)| RunInput::f32(name, data)).collect();
-    pollster::block_on(async {
-        let plan = executor.plan(&graph).map_err(|e| e.to_string())?;
-        let mut program = executor.compile(graph, plan).await.map_err(|e| e.to_string())?;
-        executor.run(&mut program, &inputs, &Cancel::default(), None).await.map_err(|e| e.to_string())?;
-        let got = executor.read(&program, out).await.map_err(|e| e.to_string())?;
-        executor.check_guards(&program).await.map_err(|e| e.to_string())?;
-        Ok(if dtype == DType::U32 { bytes(&got) } else { got.into_owned() })
-    })
+    let plan = executor.plan(&graph).map_err(|e| e.to_string())?;
+    let mut program = executor.compile(graph, plan).await.map_err(|e| e.to_string())?;
+    executor.run(&mut program, &inputs, &Cancel::default(), None).await.map_err(|e| e.to_string())?;
+    let got = executor.read(&program, out).await.map_err(|e| e.to_string())?;
+    executor.check_guards(&program).await.map_err(|e| e.to_string())?;
+    Ok(if dtype == DType::U32 { bytes(&got) } else { got.into_owned() })
 }
 
 /// Words of four bytes, the first in the lowest bits.

@@ -42,19 +42,44 @@ pub fn targets() -> Vec<Target> {
     vec![browser, desktop, tensor_cores, apple, emulated, software, wide_software]
 }
 
-/// The variants of the heuristics on every target, and what the tuner may choose instead: on every target, or on those alone that have
+/// What browsers have: WebGPU's defaults, with f16 or without, on software and on GPUs. No 64-bit integers, no cooperative matrices, and
+/// no subgroups as long as wgpu passes none on.
+pub fn of_browsers() -> Vec<Target> {
+    let plain = Target::webgpu_defaults();
+    let roomy = Target {
+        max_binding_bytes: 2 << 30,
+        max_buffer_bytes: 4 << 30,
+        max_invocations: 1024,
+        max_workgroup_bytes: 32 << 10,
+        ..plain.clone()
+    };
+    let software = Target { software: true, ..plain.clone() };
+    let half = |target: &Target| Target { shader_f16: true, ..target.clone() };
+    vec![half(&plain), half(&roomy), half(&software), plain, roomy, software]
+}
+
+/// The variants of the heuristics on every kind of adapter, and what the tuner may choose instead: on every target, or on those alone that have
 /// no more than WebGPU's defaults.
 ///
 /// # Panics
 /// If a case cannot be planned.
 pub fn of_all_cases(tuned_everywhere: bool) -> BTreeSet<(&'static str, Variant)> {
+    of_targets(&targets(), tuned_everywhere)
+}
+
+/// The same on these targets.
+///
+/// # Panics
+/// If a case cannot be planned.
+pub fn of_targets(targets: &[Target], tuned_everywhere: bool) -> BTreeSet<(&'static str, Variant)> {
     let mut found = BTreeSet::new();
     let all = ops::all().into_iter().map(|case| (case, u64::MAX));
     // Keys beyond one binding: what attention carries from launch to launch.
     for (case, binding) in all.chain(carried().into_iter().map(|case| (case, 64 << 10))) {
         let (graph, _) = case.graph().unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        for target in targets() {
-            let target = Target { max_binding_bytes: target.max_binding_bytes.min(binding), ..target };
+        for target in targets {
+            let max_binding_bytes = target.max_binding_bytes.min(binding);
+            let target = Target { max_binding_bytes, ..target.clone() };
             if case.needs_f16() && !target.shader_f16 {
                 continue;
             }

@@ -27,6 +27,21 @@ enum Position {
 }
 
 impl NoiseStream {
+    /// A stream of [`NoiseSource::Philox`] that goes on after `drawn` values.
+    #[must_use]
+    pub fn philox(seed: u64, drawn: u64) -> Self {
+        Self(Position::Philox { normal: PhiloxNormal::new(seed), next: drawn })
+    }
+
+    /// How many values a stream of [`NoiseSource::Philox`] has given; `None` for another generator.
+    #[must_use]
+    pub fn philox_drawn(&self) -> Option<u64> {
+        match &self.0 {
+            Position::Philox { next, .. } => Some(*next),
+            Position::TorchCpu(_) => None,
+        }
+    }
+
     /// The next tensor of `elements` values.
     #[must_use]
     pub fn draw(&mut self, elements: usize) -> Vec<f32> {
@@ -71,7 +86,7 @@ impl NoiseSource {
 
 #[cfg(test)]
 mod tests {
-    use super::NoiseSource;
+    use super::{NoiseSource, NoiseStream};
 
     /// Mean, variance, skewness and kurtosis of 2^18 values lie within five standard errors, neighbours do not
     /// correlate, and the far tail is there.
@@ -118,6 +133,11 @@ mod tests {
             assert_eq!(first, source.tensor(7, &[50]));
             assert_ne!(first, second);
         }
+        let mut stream = NoiseSource::Philox.stream(7);
+        let first = stream.draw(50);
+        let mut moved = NoiseStream::philox(7, stream.philox_drawn().unwrap());
+        assert_eq!([first, moved.draw(50)].concat(), NoiseSource::Philox.tensor(7, &[100]));
+        assert_eq!(NoiseSource::TorchCpu.stream(7).philox_drawn(), None);
         let mut stream = NoiseSource::Philox.stream(7);
         let parts = [stream.draw(3), stream.draw(8), stream.draw(5)].concat();
         assert_eq!(parts, NoiseSource::Philox.tensor(7, &[16]));
