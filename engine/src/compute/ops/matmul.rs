@@ -34,7 +34,7 @@ pub struct MatmulOptions {
     /// A row that multiplies every row.
     pub gate: Option<Gate>,
     /// Where in the residual the product's rows lie: it is added to those alone, and the result has all of the residual's. A multiple
-    /// of [`ROWS_ALIGNED`].
+    /// of [`crate::ops::ROWS_ALIGNED`].
     pub first_row: Option<usize>,
     /// The result's dtype: f32, f16 or bf16.
     pub out: DType,

@@ -21,7 +21,7 @@ pub struct RmsNormOptions {
     pub eps: f32,
     /// The rotation that follows.
     pub rope: Option<Rope>,
-    /// The row of the rotation's tables for the first row of x: a multiple of [`ROWS_ALIGNED`].
+    /// The row of the rotation's tables for the first row of x: a multiple of [`crate::ops::ROWS_ALIGNED`].
     pub first_angle: usize,
     /// The result's dtype: f32, f16 or bf16.
     pub out: DType,
